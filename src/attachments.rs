@@ -1,0 +1,236 @@
+//! What is attached to a received message.
+
+mod safe_name;
+mod save;
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::format::body::{self, BodyReader};
+use crate::format::structure::{Encoding, Part};
+use crate::reading::{Origin, write_failed};
+
+/// The attachments of a received message (CDONTS `Attachments`).
+///
+/// Every part that is not its text is one, pictures that the HTML shows too.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # use cdonts::*;
+/// # let server = MailServer::temporary()?;
+/// NewMail::new(&server)
+///     .from("a@example.com")
+///     .to("jane@example.com")
+///     .attach_bytes("hello.txt", "Hello!")
+///     .send()?;
+/// let jane = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+/// let message = jane.inbox().messages()?.get(0).unwrap();
+/// for attachment in message.attachments()? {
+///     assert_eq!(attachment.name(), "hello.txt");
+///     assert_eq!(attachment.size()?, 6);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Attachments(Vec<Attachment>);
+
+impl Attachments {
+    pub(crate) fn new(origin: Origin, parts: impl Iterator<Item = Part>, dot_stuffed: bool) -> Self {
+        let one = |part| Attachment {
+            origin: origin.clone(),
+            part: Arc::new(part),
+            dot_stuffed,
+        };
+        Self(parts.map(one).collect())
+    }
+
+    /// How many there are.
+    #[doc(alias = "Attachments.Count")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The attachment at `index`, from 0 (CDONTS counts from 1).
+    #[doc(alias = "Attachments.Item")]
+    pub fn get(&self, index: usize) -> Option<&Attachment> {
+        self.0.get(index)
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Attachment> {
+        self.0.iter()
+    }
+}
+
+impl IntoIterator for Attachments {
+    type Item = Attachment;
+    type IntoIter = std::vec::IntoIter<Attachment>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Attachments {
+    type Item = &'a Attachment;
+    type IntoIter = std::slice::Iter<'a, Attachment>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// One attachment of a received message (CDONTS `Attachment`). It is read from the file when it is
+/// asked for, block by block.
+///
+/// ```no_run
+/// # fn main() -> cdonts::Result<()> {
+/// # let message = cdonts::MessageFile::open("message.eml")?;
+/// for attachment in message.attachments()? {
+///     let path = attachment.write_to_dir("saved")?; // under a safe name
+///     println!("{} is in {}", attachment.name(), path.display());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Attachment {
+    origin: Origin,
+    part: Arc<Part>,
+    dot_stuffed: bool,
+}
+
+impl std::fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attachment")
+            .field("name", &self.name())
+            .field("content_type", &self.content_type())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Attachment {
+    /// The file name that the sender gave, without directories; may be empty. It is only text: to
+    /// save the attachment, [`write_to_dir`](Attachment::write_to_dir) makes a safe name of it.
+    #[doc(alias = "Attachment.Name")]
+    pub fn name(&self) -> &str {
+        let name = self.part.file_name.as_deref().unwrap_or_default();
+        name.rsplit(['/', '\\']).next().unwrap_or_default().trim()
+    }
+
+    /// The type of the content (RFC 2045), in lower case, such as `image/png`.
+    pub fn content_type(&self) -> &str {
+        &self.part.media_type
+    }
+
+    /// The Content-ID without its brackets, by which HTML shows it as `cid:`.
+    #[doc(alias = "Attachment.ContentID")]
+    pub fn content_id(&self) -> Option<&str> {
+        self.part.content_id.as_deref()
+    }
+
+    /// The Content-Location (RFC 2557), by which HTML shows it.
+    #[doc(alias = "Attachment.ContentLocation")]
+    pub fn content_location(&self) -> Option<&str> {
+        self.part.content_location.as_deref()
+    }
+
+    /// How many octets the content has. Reads the attachment to count them, unless it stands in
+    /// the message as it is.
+    ///
+    /// # Errors
+    /// When the message cannot be read, or is gone.
+    pub fn size(&self) -> Result<u64> {
+        if self.part.encoding == Encoding::Identity && !self.dot_stuffed {
+            return Ok(self.part.body.end - self.part.body.start);
+        }
+        body::copy(&mut self.reader()?.0, |_| Ok(()))
+    }
+
+    /// A reader of the content. It stays good when the message is deleted meanwhile; when the file
+    /// is rewritten, it fails.
+    ///
+    /// # Errors
+    /// When the message cannot be opened, or is [gone](crate::ErrorKind::MessageGone).
+    pub fn reader(&self) -> Result<AttachmentReader> {
+        let (bytes, _) = self.origin.open()?;
+        Ok(AttachmentReader(BodyReader::new(
+            bytes,
+            &self.part,
+            self.dot_stuffed,
+        )))
+    }
+
+    /// The whole content.
+    ///
+    /// # Errors
+    /// As [`reader`](Attachment::reader).
+    pub fn read(&self) -> Result<Vec<u8>> {
+        let mut content = Vec::new();
+        self.write_to(&mut content)?;
+        Ok(content)
+    }
+
+    /// Writes the content; returns how many octets it has.
+    ///
+    /// # Errors
+    /// As [`reader`](Attachment::reader), and when the writer fails.
+    pub fn write_to(&self, to: &mut dyn Write) -> Result<u64> {
+        body::copy(&mut self.reader()?.0, |block| {
+            to.write_all(block).map_err(write_failed)
+        })
+    }
+
+    /// Writes the content to a file, over one that is there (CDONTS `WriteToFile`).
+    ///
+    /// # Errors
+    /// As [`reader`](Attachment::reader), and when the file cannot be written; the error names it.
+    #[doc(alias = "WriteToFile")]
+    pub fn write_to_file(&self, path: impl AsRef<Path>) -> Result<()> {
+        save::over(self, path.as_ref())
+    }
+
+    /// Writes the content to a new file in a directory (which is made if it is missing), under a
+    /// safe name made of its own, and returns the path. No file is ever replaced: a taken name gets a number.
+    ///
+    /// # Errors
+    /// As [`reader`](Attachment::reader), and when the file cannot be written; the error names it.
+    pub fn write_to_dir(&self, dir: impl AsRef<Path>) -> Result<PathBuf> {
+        save::into(self, dir.as_ref())
+    }
+}
+
+/// Reads the content of an [`Attachment`] block by block.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::io::Read;
+///
+/// let message = cdonts::MessageFile::from_bytes("Content-Type: image/png\n\nabc")?;
+/// let mut content = String::new();
+/// message.attachments()?.get(0).unwrap().reader()?.read_to_string(&mut content)?;
+/// assert_eq!(content, "abc");
+/// # Ok(())
+/// # }
+/// ```
+pub struct AttachmentReader(BodyReader);
+
+impl Read for AttachmentReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl std::fmt::Debug for AttachmentReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AttachmentReader").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,15 @@
+//! The embedded half of a mail server: from Pickup to Drop for the local domains.
+//!
+//! What each step writes, what is synced when, and what a crash finds is told in the module of
+//! that step. The one instant that matters is [`handover`]'s rename.
+
+mod foreign;
+mod handover;
+mod recover;
+mod spool;
+
+pub use foreign::Delivered;
+pub(crate) use foreign::{deliver_now, without_doubles};
+pub(crate) use handover::Handover;
+pub(crate) use recover::{has_committed, recover};
+pub(crate) use spool::{Pickup, Spool};

@@ -1,0 +1,344 @@
+//! Files that other programs put into Pickup: taken when the owner asks, and only whole ones.
+//!
+//! It trusts the run on top of such a file, or without one its From, To, Cc and Bcc, as the SMTP
+//! service of IIS does: whoever can write into Pickup can send as anybody. What goes on is made
+//! new: our run, our `Received`, and the message without its blind recipients.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::handover::Handover;
+use super::spool::{Pickup, Spool};
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::format::address::Address;
+use crate::format::body::{self, BodyReader};
+use crate::format::bytes::{Bytes, read_range};
+use crate::format::encode::Sink;
+use crate::format::envelope::{Head, Run, header_end, header_envelope, read_run};
+use crate::format::fields::{names_blind_recipients, visible};
+use crate::fs::{Dir, Kind, Stamp};
+use crate::profile::Profile;
+use crate::state::new_id;
+use crate::store::FileBytes;
+use crate::store::settle::Verdict;
+use crate::transport::{Copy, Folder, drop_copy, pickup_copy, received};
+
+/// What [`MailServer::deliver_now`](crate::MailServer::deliver_now) did.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// let server = cdonts::MailServer::temporary()?;
+/// let delivered = server.deliver_now()?;
+/// assert_eq!(delivered.messages(), 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Delivered {
+    messages: usize,
+    recipients: Vec<String>,
+    badmail: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Delivered {
+    /// How many files of Pickup were delivered.
+    pub fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// The local addresses that got a message, one for each copy.
+    pub fn recipients(&self) -> &[String] {
+        &self.recipients
+    }
+
+    /// The names in Badmail, without ending, of what could not be understood.
+    pub fn badmail(&self) -> &[String] {
+        &self.badmail
+    }
+
+    /// What could not be done yet: files that cannot be read, and copies that are sent but could
+    /// not be moved to their place; the next delivery tries again.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+/// Delivers what is complete in Pickup now.
+pub(crate) fn deliver_now(spool: &Spool) -> Result<Delivered> {
+    let mut done = Delivered {
+        problems: super::recover::recover(spool)?,
+        ..Delivered::default()
+    };
+    let Some(pickup) = spool.pickup.as_ref().filter(|_| !spool.local_domains.is_empty()) else {
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            "only a mail server with a Pickup, a Drop and a local domain delivers; set the domain \
+             with `local_domain`",
+        ));
+    };
+    for (name, stamp) in complete_files(pickup)? {
+        match deliver(spool, pickup, &name, stamp, &mut done) {
+            // Another delivery was faster.
+            Err(error) if error.kind() == ErrorKind::PathNotFound => {}
+            Err(error) => done.problems.push(error.into()),
+            Ok(()) => {}
+        }
+    }
+    Ok(done)
+}
+
+/// The files that were written to their end; waits at most one settle period.
+fn complete_files(pickup: &Pickup) -> Result<Vec<(OsString, Stamp)>> {
+    let look = pickup.looks.fetch_add(1, Ordering::Relaxed) + 1;
+    let judge = |name: &OsStr| {
+        let stat = pickup.dir.stat(name).ok().filter(|stat| stat.kind == Kind::File)?;
+        Some((stat.stamp, pickup.settling.judge(name, stat.stamp, look)))
+    };
+    let mut complete = Vec::new();
+    let mut unsettled = Vec::new();
+    let mut wait = Duration::ZERO;
+    for name in pickup.dir.all_names()? {
+        match judge(&name).filter(|_| is_candidate(&name)) {
+            Some((stamp, Verdict::Complete)) if stamp.size > 0 => complete.push((name, stamp)),
+            Some((_, Verdict::Wait(time))) => {
+                wait = wait.max(time);
+                unsettled.push(name);
+            }
+            _ => {}
+        }
+    }
+    if !unsettled.is_empty() {
+        std::thread::sleep(wait);
+    }
+    for name in unsettled {
+        if let Some((stamp, Verdict::Complete)) = judge(&name) {
+            complete.push((name, stamp));
+        }
+    }
+    pickup.settling.forget_before(look);
+    // The order in which they were written, as far as the times tell.
+    complete.sort_by(|a, b| (a.1.modified, &a.0).cmp(&(b.1.modified, &b.0)));
+    Ok(complete)
+}
+
+/// What stands beside messages in a Pickup, and names that writers use while they write.
+fn is_candidate(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_lowercase();
+    let other = [".json", ".log", ".tmp", ".bad"];
+    !name.starts_with('.')
+        && !name.starts_with("temp.")
+        && !other.iter().any(|ending| name.ends_with(ending))
+}
+
+fn deliver(
+    spool: &Spool,
+    pickup: &Pickup,
+    name: &OsStr,
+    stamp: Stamp,
+    done: &mut Delivered,
+) -> Result<()> {
+    if let Judgement::Leave = Foreign::open(spool, &pickup.dir, name)?.judge(spool) {
+        return Ok(());
+    }
+    let handover = Handover::begin(spool)?;
+    let claim = handover.claim(&pickup.dir, name)?;
+    // What was claimed is judged, not what was seen before.
+    let foreign = Foreign::open(spool, &claim, name)?;
+    match foreign.judge(spool) {
+        // It was replaced by one that is not for us; dropping the hand-over puts it back.
+        Judgement::Leave => Ok(()),
+        _ if claim.stat(name)?.stamp != stamp => Ok(()),
+        Judgement::Take(envelope) => {
+            let copies = envelope.copies(spool);
+            let staged = handover.stage(&copies, &|to| foreign.write(to))?;
+            if claim.stat(name)?.stamp != stamp {
+                // Its writer goes on writing: staged is half a message.
+                return Ok(());
+            }
+            done.problems.extend(staged.hand_over()?.move_out());
+            done.messages += 1;
+            let local = envelope.recipients.iter().filter(|address| spool.is_local(address));
+            done.recipients.extend(local.map(ToString::to_string));
+            Ok(())
+        }
+        Judgement::Bad(reason, run) => {
+            spool.open_badmail()?;
+            let stem = new_id();
+            let envelope = describe(&run);
+            let reason = format!("{reason}\r\n");
+            let copies = [
+                bad_copy(&stem, "BDR", Some(&reason)),
+                bad_copy(&stem, "BDP", Some(&envelope)),
+                bad_copy(&stem, "BAD", None),
+            ];
+            let staged = handover.stage(&copies, &|to| foreign.write_whole(to))?;
+            done.problems.extend(staged.hand_over()?.move_out());
+            done.badmail.push(stem);
+            Ok(())
+        }
+    }
+}
+
+fn bad_copy<'a>(stem: &str, ending: &str, instead: Option<&'a str>) -> Copy<'a> {
+    Copy {
+        folder: Folder::Badmail,
+        name: format!("{stem}.{ending}"),
+        top: String::new(),
+        instead,
+    }
+}
+
+fn describe(run: &Run) -> String {
+    let mut text = format!("sender: <{}>\r\n", run.reverse_path.escape_debug());
+    for recipient in &run.recipients {
+        text += &format!("recipient: <{recipient}>\r\n");
+    }
+    text
+}
+
+enum Judgement {
+    /// Nothing of it is ours to deliver.
+    Leave,
+    Take(ForeignEnvelope),
+    /// It cannot be understood, for this reason.
+    Bad(String, Run),
+}
+
+struct ForeignEnvelope {
+    reverse_path: Option<Address>,
+    recipients: Vec<Address>,
+}
+
+impl ForeignEnvelope {
+    fn copies(&self, spool: &Spool) -> Vec<Copy<'static>> {
+        let (local, remote): (Vec<_>, Vec<_>) = self
+            .recipients
+            .iter()
+            .cloned()
+            .partition(|address| spool.is_local(address));
+        let sender = self.reverse_path.as_ref();
+        let mut copies: Vec<_> = local
+            .iter()
+            .map(|address| drop_copy(spool, sender, address))
+            .collect();
+        if !remote.is_empty() {
+            // The sender's text must not lengthen the run.
+            let end = received(spool, &new_id());
+            copies.push(pickup_copy(sender, &remote, end));
+        }
+        copies
+    }
+}
+
+/// A file of Pickup, opened.
+struct Foreign {
+    bytes: Arc<dyn Bytes>,
+    run: Run,
+    /// The header section below the run; `None` if it is longer than one may be.
+    section: Option<Vec<u8>>,
+    dot_stuffed: bool,
+}
+
+impl Foreign {
+    fn open(spool: &Spool, dir: &Dir, name: &OsStr) -> Result<Self> {
+        let bytes: Arc<dyn Bytes> = Arc::new(FileBytes::new(dir.open(name)?)?);
+        let most = spool.limits.header_section as u64 * 2;
+        let head = read_range(bytes.as_ref(), 0, most)?;
+        let run = match read_run(Profile::IisDrop, &head, true) {
+            Head::Run(run) => run,
+            Head::More => Run::default(),
+        };
+        let below = head.get(run.end..).unwrap_or_default();
+        let is_all = head.len() as u64 == bytes.len();
+        let end = header_end(below).or(is_all.then_some(below.len()));
+        let section = end.and_then(|end| below.get(..end)).map(<[u8]>::to_vec);
+        Ok(Self {
+            bytes,
+            run,
+            section,
+            dot_stuffed: spool.is_stuffed(Folder::Pickup),
+        })
+    }
+
+    fn judge(&self, spool: &Spool) -> Judgement {
+        let bad = |reason: &str, run: &Run| Judgement::Bad(reason.to_owned(), run.clone());
+        let Some(section) = &self.section else {
+            return bad("the header section is too long", &self.run);
+        };
+        if self.bytes.len() > spool.limits.message {
+            return bad("the message is too large", &self.run);
+        }
+        let header = header_envelope(section);
+        let has_run = !self.run.recipients.is_empty() || self.run.has_unreadable;
+        let recipients_from = if has_run { &self.run } else { &header };
+        let sender_from = if self.run.has_sender { &self.run } else { &header };
+        if recipients_from.has_unreadable {
+            return bad("a recipient is no address", recipients_from);
+        }
+        if recipients_from.recipients.is_empty() {
+            return bad("the message has no recipient", sender_from);
+        }
+        if recipients_from.recipients.len() > spool.limits.recipients {
+            return bad("the message has too many recipients", sender_from);
+        }
+        if !sender_from.has_sender {
+            return bad("the message has no sender: neither X-Sender nor From", recipients_from);
+        }
+        let is_local = |address: &Address| spool.is_local(address);
+        if !recipients_from.recipients.iter().any(is_local) {
+            return Judgement::Leave;
+        }
+        let sender = match sender_from.reverse_path.as_str() {
+            "" => Ok(None),
+            address => Address::parse(address).map(Some),
+        };
+        let checked: Result<Vec<_>, _> = recipients_from
+            .recipients
+            .iter()
+            .map(|address| Address::parse(&address.to_string()))
+            .collect();
+        match (sender, checked) {
+            (Ok(reverse_path), Ok(recipients)) => Judgement::Take(ForeignEnvelope {
+                reverse_path,
+                recipients: without_doubles(recipients, spool.case_sensitive),
+            }),
+            (Err(reason), _) => bad(&format!("the sender's address {reason}"), recipients_from),
+            (_, Err(reason)) => bad(&format!("a recipient's address {reason}"), recipients_from),
+        }
+    }
+
+    /// The message without run and blind recipients.
+    fn write(&self, to: &mut dyn Sink) -> Result<()> {
+        let section = self.section.as_deref().unwrap_or_default();
+        let start = self.run.end as u64;
+        for Range { start: from, end } in visible(section, names_blind_recipients) {
+            let range = start + from as u64..start + end as u64;
+            self.copy(range, self.dot_stuffed, to)?;
+        }
+        let body = start + section.len() as u64..self.bytes.len();
+        self.copy(body, self.dot_stuffed, to)
+    }
+
+    fn write_whole(&self, to: &mut dyn Sink) -> Result<()> {
+        self.copy(0..self.bytes.len(), false, to)
+    }
+
+    fn copy(&self, range: Range<u64>, dot_stuffed: bool, to: &mut dyn Sink) -> Result<()> {
+        let mut reader = BodyReader::raw(Arc::clone(&self.bytes), range, dot_stuffed);
+        body::copy(&mut reader, |block| to.put(block))?;
+        Ok(())
+    }
+}
+
+/// Each mailbox once: To, Cc and Bcc may name it thrice.
+pub(crate) fn without_doubles(addresses: Vec<Address>, case_sensitive: bool) -> Vec<Address> {
+    let mut seen = std::collections::HashSet::new();
+    addresses
+        .into_iter()
+        .filter(|address| seen.insert(address.key(case_sensitive)))
+        .collect()
+}

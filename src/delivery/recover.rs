@@ -1,0 +1,113 @@
+//! Recovery: what a process that died has left is finished or undone. It is the same work as at
+//! any start, and doing it twice changes nothing.
+
+use std::sync::Arc;
+
+use super::handover::{CLAIM, Committed};
+use super::spool::Spool;
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::fs::Dir;
+use crate::state::Dirs;
+use crate::store::{give_back, recover_removing};
+
+/// Whether something is handed over and not moved out: a look at an Inbox asks.
+pub(crate) fn has_committed(spool: &Spool) -> Result<bool> {
+    match spool.state.existing()? {
+        Some(dirs) => Ok(dirs.committed.names()?.next().is_some()),
+        None => Ok(false),
+    }
+}
+
+/// Finishes what was committed, undoes what was not, as far as this server's directories reach.
+/// What somebody is at work on is left alone.
+pub(crate) fn recover(spool: &Spool) -> Result<Vec<Problem>> {
+    let Some(dirs) = spool.state.existing()? else {
+        return Ok(Vec::new());
+    };
+    let mut problems = move_committed(spool, &dirs)?;
+    let mut note = |result: Result<()>| {
+        if let Err(error) = result {
+            problems.push(error.into());
+        }
+    };
+    note(sweep_staging(spool, &dirs));
+    if let Some(drop) = &spool.drop {
+        note(recover_removing(drop, &dirs));
+    }
+    note(sweep_locks(&dirs));
+    Ok(problems)
+}
+
+fn move_committed(spool: &Spool, dirs: &Arc<Dirs>) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for id in dirs.committed.all_names()? {
+        let Some(id) = id.to_str() else { continue };
+        let Some(lock) = dirs.take(id)? else { continue };
+        problems.extend(Committed::adopt(spool, dirs, id, lock).move_out());
+    }
+    Ok(problems)
+}
+
+fn sweep_staging(spool: &Spool, dirs: &Dirs) -> Result<()> {
+    for id in dirs.staging.all_names()? {
+        let Some(id) = id.to_str() else { continue };
+        let Some(lock) = dirs.take(id)? else { continue };
+        clear_staging(spool, dirs, id)?;
+        lock.release()?;
+    }
+    Ok(())
+}
+
+/// Undoes what was staged under an id whose lock we hold: a claim goes back, copies go away.
+pub(super) fn clear_staging(spool: &Spool, dirs: &Dirs, id: &str) -> Result<()> {
+    let staged = match dirs.staging.open_dir(id) {
+        Err(failure) if failure.is_gone() => return Ok(()),
+        opened => opened?,
+    };
+    return_claim(spool, &staged)?;
+    for name in staged.all_names()? {
+        match staged.open_dir(&name) {
+            Ok(folder) => {
+                for copy in folder.all_names()? {
+                    folder.remove(&copy)?;
+                }
+                staged.remove_dir(&name)?;
+            }
+            Err(_) => staged.remove(&name)?,
+        }
+    }
+    dirs.staging.remove_dir(id)?;
+    Ok(())
+}
+
+fn return_claim(spool: &Spool, staged: &Dir) -> Result<()> {
+    let claim = match staged.open_dir(CLAIM) {
+        Err(failure) if failure.is_gone() => return Ok(()),
+        opened => opened?,
+    };
+    for name in claim.all_names()? {
+        let Some(pickup) = &spool.pickup else {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "a file was taken out of a Pickup that this mail server does not have; open one \
+                 that has it",
+            )
+            .with_path(claim.path()));
+        };
+        give_back(&claim, &name, &pickup.dir)?;
+    }
+    Ok(())
+}
+
+/// Removes the locks of ids that nothing is left of.
+fn sweep_locks(dirs: &Dirs) -> Result<()> {
+    for id in dirs.locks.all_names()? {
+        let Some(id) = id.to_str() else { continue };
+        let Some(lock) = dirs.take(id)? else { continue };
+        let gone = |dir: &Dir| dir.stat(id).is_err_and(|failure| failure.is_gone());
+        if gone(&dirs.staging) && gone(&dirs.committed) && gone(&dirs.removing) {
+            lock.release()?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! The directories of one mail server and the rules under which they are used.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::address::Address;
+use crate::fs::{Dir, Modes, Probe};
+use crate::limits::Limits;
+use crate::state::State;
+use crate::store::DropStore;
+use crate::store::settle::Settling;
+use crate::transport::Folder;
+
+/// Where messages to be sent are put.
+#[derive(Debug)]
+pub(crate) struct Pickup {
+    pub(crate) dir: Dir,
+    pub(crate) dot_stuffed: bool,
+    /// Of the other programs that put files there.
+    pub(crate) settling: Settling,
+    pub(crate) looks: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Spool {
+    pub(crate) pickup: Option<Pickup>,
+    pub(crate) drop: Option<Arc<DropStore>>,
+    pub(crate) state: Arc<State>,
+    /// Made when the first message goes there.
+    pub(crate) badmail: Option<PathBuf>,
+    pub(crate) badmail_opened: OnceLock<Dir>,
+    /// In comparison form.
+    pub(crate) local_domains: Vec<String>,
+    pub(crate) case_sensitive: bool,
+    pub(crate) durable: bool,
+    pub(crate) limits: Limits,
+    pub(crate) modes: Modes,
+    pub(crate) probe: Probe,
+}
+
+impl Spool {
+    pub(crate) fn is_local(&self, address: &Address) -> bool {
+        self.local_domains.iter().any(|domain| domain == address.domain())
+    }
+
+    pub(crate) fn dir(&self, folder: Folder) -> Option<&Dir> {
+        match folder {
+            Folder::Drop => self.drop.as_ref().map(|drop| drop.root()),
+            Folder::Pickup => self.pickup.as_ref().map(|pickup| &pickup.dir),
+            Folder::Badmail => self.badmail_opened.get(),
+        }
+    }
+
+    pub(crate) fn is_stuffed(&self, folder: Folder) -> bool {
+        match folder {
+            Folder::Drop => self.drop.as_ref().is_some_and(|drop| drop.rules.dot_stuffed),
+            Folder::Pickup => self.pickup.as_ref().is_some_and(|pickup| pickup.dot_stuffed),
+            Folder::Badmail => false,
+        }
+    }
+
+    /// Opens Badmail, and makes it when it is missing.
+    pub(crate) fn open_badmail(&self) -> Result<()> {
+        if self.badmail_opened.get().is_some() {
+            return Ok(());
+        }
+        let Some(path) = &self.badmail else {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "the mail server has no Pickup, so that it has no Badmail either",
+            ));
+        };
+        Dir::make_path(path, self.modes, &self.probe)?;
+        let dir = Dir::open_path(path, self.modes, &self.probe)?;
+        // Somebody may have opened it meanwhile: it is the same directory.
+        let _ = self.badmail_opened.set(dir);
+        Ok(())
+    }
+}

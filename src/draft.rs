@@ -1,0 +1,256 @@
+//! A message while it is composed.
+
+mod checked;
+pub(crate) mod header;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::address_entry::AddressEntry;
+use crate::draft_attachments::DraftAttachments;
+use crate::error::{Result, SendError};
+use crate::format::html;
+use crate::importance::Importance;
+use crate::recipients::Recipients;
+use crate::sent::Sent;
+use crate::server::MailServer;
+use crate::session::Session;
+use crate::state::new_id;
+use crate::transport::{self, Outgoing};
+
+/// An outgoing message while it is composed (CDONTS `Message` in the Outbox).
+///
+/// Setters take anything and never fail: [`send`](Draft::send) checks all at once, before a byte
+/// is written, and its error names the field and gives the draft back.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// use cdonts::{Importance, MailServer, RecipientType, Session};
+///
+/// let server = MailServer::temporary()?;
+/// let session = Session::logon_smtp(&server, "Help Desk", "help@example.com")?;
+/// let mut draft = session.outbox().messages().add("Ticket 4711", "We are looking into it.");
+/// draft.recipients_mut().add("Jane Doe", "jane@example.com", RecipientType::To);
+/// draft.recipients_mut().add("", "audit@example.com", RecipientType::Bcc);
+/// draft.set_importance(Importance::High);
+/// draft.attachments_mut().add_bytes("log.txt", "all is well");
+/// let sent = draft.send()?;
+/// assert_eq!(sent.delivered(), ["jane@example.com", "audit@example.com"]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a draft does nothing until it is sent"]
+pub struct Draft {
+    server: MailServer,
+    from: AddressEntry,
+    /// The Sender field, when another than From has sent it.
+    sender_field: Option<String>,
+    reply_to: Vec<String>,
+    recipients: Recipients,
+    subject: String,
+    text: Option<String>,
+    html: Option<String>,
+    importance: Importance,
+    headers: Vec<(String, String)>,
+    attachments: DraftAttachments,
+    /// What a setter could not take; told when the draft is sent.
+    faults: Vec<(String, String)>,
+    /// Given at the first attempt to send, and kept.
+    identity: Option<Identity>,
+}
+
+/// What makes two attempts the same message.
+#[derive(Clone, Debug)]
+struct Identity {
+    id: String,
+    date: SystemTime,
+}
+
+impl Draft {
+    pub(crate) fn new(server: &MailServer) -> Self {
+        Self {
+            server: server.clone(),
+            from: AddressEntry::default(),
+            sender_field: None,
+            reply_to: Vec::new(),
+            recipients: Recipients::default(),
+            subject: String::new(),
+            text: None,
+            html: None,
+            importance: Importance::default(),
+            headers: Vec::new(),
+            attachments: DraftAttachments::default(),
+            faults: Vec::new(),
+            identity: None,
+        }
+    }
+
+    pub(crate) fn of_session(session: &Session, subject: String, text: String) -> Self {
+        Self {
+            from: AddressEntry::new(session.name(), session.address()),
+            subject,
+            text: (!text.is_empty()).then_some(text),
+            ..Self::new(session.server())
+        }
+    }
+
+    /// Who sends it: the session's name and address, unless another was set.
+    #[doc(alias = "Message.Sender")]
+    pub fn sender(&self) -> &AddressEntry {
+        &self.from
+    }
+
+    /// Sets the From field and the reverse-path, for a program that sends for many.
+    pub fn set_sender(&mut self, name: impl Into<String>, address: impl Into<String>) -> &mut Self {
+        self.from = AddressEntry::new(name, address);
+        self
+    }
+
+    /// The subject.
+    #[doc(alias = "Message.Subject")]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Sets the subject.
+    pub fn set_subject(&mut self, subject: impl Into<String>) -> &mut Self {
+        self.subject = subject.into();
+        self
+    }
+
+    /// The text that was set, else the one made from the HTML.
+    #[doc(alias = "Message.Text")]
+    pub fn text(&self) -> Cow<'_, str> {
+        match (&self.text, &self.html) {
+            (Some(text), _) => Cow::Borrowed(text),
+            (None, Some(source)) => Cow::Owned(html::to_text(source)),
+            (None, None) => Cow::Borrowed(""),
+        }
+    }
+
+    /// Sets the text. It stays as it is when HTML is set too.
+    pub fn set_text(&mut self, text: impl Into<String>) -> &mut Self {
+        self.text = Some(text.into());
+        self
+    }
+
+    /// The HTML that was set, else the one made from the text; made HTML is not sent.
+    #[doc(alias = "HTMLText")]
+    #[doc(alias = "Message.HTMLText")]
+    pub fn html_text(&self) -> Cow<'_, str> {
+        match (&self.html, &self.text) {
+            (Some(html), _) => Cow::Borrowed(html),
+            (None, Some(text)) => Cow::Owned(html::from_text(text)),
+            (None, None) => Cow::Borrowed(""),
+        }
+    }
+
+    /// Sets the HTML. Without a text of its own the message gets one made from the HTML.
+    pub fn set_html_text(&mut self, html: impl Into<String>) -> &mut Self {
+        self.html = Some(html.into());
+        self
+    }
+
+    /// The importance, normal by default.
+    #[doc(alias = "Message.Importance")]
+    pub fn importance(&self) -> Importance {
+        self.importance
+    }
+
+    /// Sets the importance.
+    pub fn set_importance(&mut self, importance: Importance) -> &mut Self {
+        self.importance = importance;
+        self
+    }
+
+    /// The recipients.
+    #[doc(alias = "Message.Recipients")]
+    pub fn recipients(&self) -> &Recipients {
+        &self.recipients
+    }
+
+    /// The recipients, to be changed.
+    pub fn recipients_mut(&mut self) -> &mut Recipients {
+        &mut self.recipients
+    }
+
+    /// The attachments.
+    #[doc(alias = "Message.Attachments")]
+    pub fn attachments(&self) -> &DraftAttachments {
+        &self.attachments
+    }
+
+    /// The attachments, to be changed.
+    pub fn attachments_mut(&mut self) -> &mut DraftAttachments {
+        &mut self.attachments
+    }
+
+    /// Adds a header field; one of the same name stays (CDONTS `NewMail.Value`).
+    ///
+    /// The names that have a setter call it: From (only when there is none yet), To, Cc, Bcc,
+    /// Reply-To, Sender, Subject, Importance. Names that the library or a mail server writes, such
+    /// as Date, Received or Content-Type, are refused when the draft is sent.
+    pub fn add_header(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
+        header::add(self, name.into(), value.into());
+        self
+    }
+
+    /// Checks all that [`send`](Draft::send) checks, and writes nothing.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, as `send` would give it.
+    pub fn check(&self) -> Result<()> {
+        checked::Checked::new(self).map(drop)
+    }
+
+    /// Sends the message. When this returns `Ok`, every local recipient has it in the Inbox, and
+    /// the file for all others is whole in Pickup, by default durably; whether their server
+    /// delivers it later is another matter.
+    ///
+    /// # Errors
+    /// [`MissingField`](crate::ErrorKind::MissingField) without a sender,
+    /// [`NoRecipients`](crate::ErrorKind::NoRecipients),
+    /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress) and
+    /// [`InvalidValue`](crate::ErrorKind::InvalidValue) name the field,
+    /// [`TooLarge`](crate::ErrorKind::TooLarge) the limit; errors of the file system name the path.
+    /// After any error nothing of the message is visible to anyone, and
+    /// [`into_draft`](SendError::into_draft) gives it back.
+    #[doc(alias = "Message.Send")]
+    pub fn send(mut self) -> Result<Sent, SendError> {
+        let identity = self.identity.take().unwrap_or_else(|| Identity {
+            id: new_id(),
+            date: SystemTime::now(),
+        });
+        self.identity = Some(identity.clone());
+        match self.try_send(&identity) {
+            Ok(sent) => Ok(sent),
+            Err(error) => Err(SendError::new(error, self)),
+        }
+    }
+
+    fn try_send(&self, identity: &Identity) -> Result<Sent> {
+        let checked = checked::Checked::new(self)?;
+        let message_id = format!("<{}@{}>", identity.id, checked.from.address.domain());
+        let composition = checked.composition(self, &message_id, identity.date);
+        let submitted = transport::submit(
+            self.server.spool(),
+            &Outgoing {
+                reverse_path: Some(&checked.from.address),
+                recipients: &checked.recipients,
+                content: &|to| composition.write(to),
+            },
+        )?;
+        Ok(Sent::new(message_id.clone(), submitted))
+    }
+}
+
+impl fmt::Debug for Draft {
+    /// Shows neither bodies nor blind recipients.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft")
+            .field("sender", &self.from.to_string())
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! The check of a draft before it is sent: all of it, and nothing is written.
+
+use std::time::SystemTime;
+
+use super::Draft;
+use super::header::split_list;
+use crate::delivery::without_doubles;
+use crate::draft_attachments::DraftAttachment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::address::Address;
+use crate::format::compose::{Boundaries, Composition};
+use crate::format::field::{self, Mailbox};
+use crate::limits::Limits;
+use crate::recipients::{Recipient, RecipientType};
+use crate::transport::no_way;
+
+/// A draft whose values are known to be good.
+pub(super) struct Checked {
+    pub(super) from: Mailbox,
+    sender: Option<Mailbox>,
+    reply_to: Vec<Mailbox>,
+    to: Vec<Mailbox>,
+    cc: Vec<Mailbox>,
+    /// Of To, Cc and Bcc, each mailbox once.
+    pub(super) recipients: Vec<Address>,
+}
+
+impl Checked {
+    pub(super) fn new(draft: &Draft) -> Result<Self> {
+        let spool = draft.server.spool();
+        if spool.pickup.is_none() && spool.local_domains.is_empty() {
+            return Err(no_way());
+        }
+        if draft.from.name().is_empty() && draft.from.address().is_empty() {
+            let message = "the message has no sender; set one";
+            return Err(Error::new(ErrorKind::MissingField, message).with_field("From"));
+        }
+        if let Some((field, fault)) = draft.faults.first() {
+            return Err(Error::new(ErrorKind::InvalidValue, fault).with_field(field));
+        }
+        let from = mailbox("From", draft.from.name(), draft.from.address())?;
+        let of_type = |kind| checked_recipients(draft, kind);
+        let (to, cc) = (of_type(RecipientType::To)?, of_type(RecipientType::Cc)?);
+        let bcc = of_type(RecipientType::Bcc)?;
+        let all = to.iter().chain(&cc).chain(&bcc);
+        let addresses = all.map(|mailbox| mailbox.address.clone()).collect();
+        let checked = Self {
+            sender: single("Sender", draft.sender_field.as_deref())?,
+            reply_to: list("Reply-To", &draft.reply_to)?,
+            recipients: without_doubles(addresses, spool.case_sensitive),
+            from,
+            to,
+            cc,
+        };
+        checked.check_envelope(draft)?;
+        check_values(draft)?;
+        check_size(draft)?;
+        Ok(checked)
+    }
+
+    fn check_envelope(&self, draft: &Draft) -> Result<()> {
+        let spool = draft.server.spool();
+        if self.recipients.is_empty() {
+            let message = "the message has no recipient; add one";
+            return Err(Error::new(ErrorKind::NoRecipients, message).with_field("To"));
+        }
+        if self.recipients.len() > spool.limits.recipients {
+            return Err(Limits::exceeded("recipients", spool.limits.recipients).with_field("To"));
+        }
+        let has_remote = self.recipients.iter().any(|address| !spool.is_local(address));
+        if has_remote && spool.pickup.is_none() {
+            return Err(no_way());
+        }
+        let unicode = self.recipients.iter().any(|address| !address.is_ascii());
+        if has_remote && (unicode || !self.from.address.is_ascii()) {
+            // The file does not tell whether the server that takes it knows SMTPUTF8 (RFC 6531).
+            let message = "an address with a non-ASCII local-part can only be used when every \
+                           recipient is local";
+            let field = if unicode { "To" } else { "From" };
+            return Err(Error::new(ErrorKind::InvalidAddress, message).with_field(field));
+        }
+        Ok(())
+    }
+
+    /// The message as it will be written.
+    pub(super) fn composition<'a>(
+        &'a self,
+        draft: &'a Draft,
+        message_id: &'a str,
+        date: SystemTime,
+    ) -> Composition<'a> {
+        Composition {
+            date,
+            message_id,
+            from: &self.from,
+            sender: self.sender.as_ref(),
+            reply_to: &self.reply_to,
+            to: &self.to,
+            cc: &self.cc,
+            subject: &draft.subject,
+            importance: draft.importance,
+            headers: &draft.headers,
+            text: draft.text.as_deref(),
+            html: draft.html.as_deref(),
+            attachments: draft.attachments.iter().map(DraftAttachment::part).collect(),
+            boundaries: Boundaries::new(),
+        }
+    }
+}
+
+fn mailbox(field: &str, name: &str, address: &str) -> Result<Mailbox> {
+    field::check_name(field, name)?;
+    let address = Address::parse(address).map_err(|reason| {
+        let message = if field == RecipientType::Bcc.name() {
+            format!("a blind recipient's address {reason}")
+        } else {
+            format!("`{}` {reason}", address.escape_debug())
+        };
+        Error::new(ErrorKind::InvalidAddress, message).with_field(field)
+    })?;
+    Ok(Mailbox {
+        name: name.trim().to_owned(),
+        address,
+    })
+}
+
+fn checked_recipients(draft: &Draft, kind: RecipientType) -> Result<Vec<Mailbox>> {
+    let check = |recipient: &Recipient| mailbox(kind.name(), recipient.name(), recipient.address());
+    draft.recipients.of_type(kind).map(check).collect()
+}
+
+fn list(field: &str, values: &[String]) -> Result<Vec<Mailbox>> {
+    let mut found = Vec::new();
+    for value in values {
+        for (name, address) in split_list(value) {
+            found.push(mailbox(field, &name, &address)?);
+        }
+    }
+    Ok(found)
+}
+
+fn single(field: &str, value: Option<&str>) -> Result<Option<Mailbox>> {
+    let Some(value) = value else { return Ok(None) };
+    let mut found = list(field, &[value.to_owned()])?;
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => Ok(Some(one)),
+        _ => Err(Error::new(ErrorKind::InvalidValue, "it holds one address").with_field(field)),
+    }
+}
+
+fn check_values(draft: &Draft) -> Result<()> {
+    field::check("Subject", &draft.subject)?;
+    for (name, value) in &draft.headers {
+        field::check_field_name(name)?;
+        if is_reserved(name) {
+            let message = "this field is written by the library or by a mail server; leave it out";
+            return Err(Error::new(ErrorKind::InvalidValue, message).with_field(name));
+        }
+        field::check(name, value)?;
+        if is_structured(name) && (!value.is_ascii() || value.contains("=?")) {
+            let message = "this field holds identifiers or addresses of the web in ASCII only";
+            return Err(Error::new(ErrorKind::InvalidValue, message).with_field(name));
+        }
+    }
+    for attachment in &draft.attachments {
+        attachment.check()?;
+    }
+    Ok(())
+}
+
+/// The longest a message can become is known before it is written.
+fn check_size(draft: &Draft) -> Result<()> {
+    let most = draft.server.spool().limits.message;
+    let texts = [&draft.text, &draft.html].into_iter().flatten();
+    let mut size: u64 = texts.map(|text| text.len() as u64).sum();
+    for attachment in &draft.attachments {
+        // Base64 in lines of 76: 78 octets for 57.
+        size = size.saturating_add(attachment.measure()?.div_ceil(57).saturating_mul(78));
+    }
+    if size > most {
+        return Err(Limits::exceeded("message", most));
+    }
+    Ok(())
+}
+
+/// Fields whose value is a list of ids or URLs, in which no encoded word may stand.
+fn is_structured(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("list-") || matches!(name.as_str(), "in-reply-to" | "references")
+}
+
+/// Fields that only the library, or a mail server, may write.
+fn is_reserved(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "authentication-results",
+        "auto-submitted",
+        "date",
+        "delivered-to",
+        "delivery-date",
+        "dkim-signature",
+        "envelope-to",
+        "message-id",
+        "mime-version",
+        "received",
+        "return-path",
+        "x-original-to",
+        "x-priority",
+        "x-receiver",
+        "x-sender",
+    ];
+    const PREFIXES: &[&str] = &["arc-", "content-", "resent-"];
+    let name = name.to_ascii_lowercase();
+    NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}

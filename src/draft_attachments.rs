@@ -1,0 +1,344 @@
+//! What is attached to a message while it is composed.
+
+use std::fmt;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::compose;
+use crate::format::encode::Source;
+use crate::format::{field, media_type};
+use crate::fs::outside;
+
+/// The attachments of a [`Draft`](crate::Draft) (CDONTS `Attachments` in the Outbox).
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # use cdonts::*;
+/// # let server = MailServer::temporary()?;
+/// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+/// # let mut draft = session.outbox().messages().add("", "");
+/// let attachments = draft.attachments_mut();
+/// attachments.add_bytes("hello.txt", "Hello!");
+/// attachments.add_reader("data.csv", std::io::Cursor::new("a;b")).set_content_type("text/csv");
+/// assert_eq!(attachments.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct DraftAttachments(Vec<DraftAttachment>);
+
+impl DraftAttachments {
+    /// Attaches a file under its own name. It is opened now, so that it may be gone when the draft
+    /// is sent; an error of that shows at `send`.
+    #[doc(alias = "Attachments.Add")]
+    pub fn add_file(&mut self, path: impl AsRef<Path>) -> &mut DraftAttachment {
+        let path = path.as_ref();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let source = match outside::open(path) {
+            Ok(file) => Kind::Reader(Box::new(file)),
+            Err(error) => Kind::Failed(path.to_path_buf(), error.kind(), error.to_string()),
+        };
+        self.add(name.into_owned(), source)
+    }
+
+    /// Attaches bytes under a name.
+    pub fn add_bytes(
+        &mut self,
+        name: impl Into<String>,
+        bytes: impl Into<Vec<u8>>,
+    ) -> &mut DraftAttachment {
+        self.add_reader(name, Cursor::new(bytes.into()))
+    }
+
+    /// Attaches what a reader gives, from its beginning to its end. It is read when the draft is
+    /// sent, block by block, and rewound for each attempt.
+    pub fn add_reader(
+        &mut self,
+        name: impl Into<String>,
+        from: impl Read + Seek + Send + 'static,
+    ) -> &mut DraftAttachment {
+        self.add(name.into(), Kind::Reader(Box::new(from)))
+    }
+
+    fn add(&mut self, name: String, source: Kind) -> &mut DraftAttachment {
+        self.0.push_mut(DraftAttachment {
+            name,
+            content_type: None,
+            content_id: None,
+            content_location: None,
+            source: Mutex::new(source),
+        })
+    }
+
+    /// How many there are.
+    #[doc(alias = "Attachments.Count")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The attachment at `index`, from 0 (CDONTS counts from 1).
+    #[doc(alias = "Attachments.Item")]
+    pub fn get(&self, index: usize) -> Option<&DraftAttachment> {
+        self.0.get(index)
+    }
+
+    /// The attachment at `index`, to be changed.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut DraftAttachment> {
+        self.0.get_mut(index)
+    }
+
+    /// Removes the attachment at `index`; whether there was one.
+    #[doc(alias = "Attachment.Delete")]
+    pub fn remove(&mut self, index: usize) -> bool {
+        let is_there = index < self.0.len();
+        if is_there {
+            self.0.remove(index);
+        }
+        is_there
+    }
+
+    /// Removes all.
+    #[doc(alias = "Attachments.Delete")]
+    pub fn delete_all(&mut self) {
+        self.0.clear();
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, DraftAttachment> {
+        self.0.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a DraftAttachments {
+    type Item = &'a DraftAttachment;
+    type IntoIter = std::slice::Iter<'a, DraftAttachment>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+trait ReadSeek: Read + Seek + Send {}
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
+enum Kind {
+    Reader(Box<dyn ReadSeek>),
+    /// A file that could not be opened when it was attached.
+    Failed(PathBuf, io::ErrorKind, String),
+}
+
+/// One attachment of a [`Draft`](crate::Draft).
+///
+/// With a Content-ID or a Content-Location it is a picture that the HTML shows, by `cid:` and the
+/// id or by the location, and stands beside the HTML.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # use cdonts::*;
+/// # let server = MailServer::temporary()?;
+/// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+/// # let mut draft = session.outbox().messages().add("", "");
+/// draft.set_html_text("<img src=\"cid:logo@example.com\">");
+/// draft.attachments_mut().add_bytes("logo.png", [0x89]).set_content_id("logo@example.com");
+/// # Ok(())
+/// # }
+/// ```
+pub struct DraftAttachment {
+    name: String,
+    content_type: Option<String>,
+    content_id: Option<String>,
+    content_location: Option<String>,
+    // A lock, since a reader need not be `Sync` and the error of a failed send must be.
+    source: Mutex<Kind>,
+}
+
+impl DraftAttachment {
+    /// The name that a reader sees.
+    #[doc(alias = "Attachment.Name")]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sets the name; of a path only the last element is sent.
+    pub fn set_name(&mut self, name: impl Into<String>) -> &mut Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The type of the content; by default it follows from the ending of the name.
+    pub fn content_type(&self) -> &str {
+        match &self.content_type {
+            Some(content_type) => content_type,
+            None => media_type::of_file_name(&self.name),
+        }
+    }
+
+    /// Sets the type of the content (RFC 2045), such as `image/png`. Messages and multiparts are
+    /// sent as `application/octet-stream`, since mail must not encode them.
+    pub fn set_content_type(&mut self, content_type: impl Into<String>) -> &mut Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// The Content-ID without brackets.
+    pub fn content_id(&self) -> Option<&str> {
+        self.content_id.as_deref()
+    }
+
+    /// Sets the Content-ID, without brackets; it should be unique in the world.
+    pub fn set_content_id(&mut self, id: impl Into<String>) -> &mut Self {
+        self.content_id = Some(id.into());
+        self
+    }
+
+    /// The Content-Location.
+    #[doc(alias = "Attachment.ContentLocation")]
+    pub fn content_location(&self) -> Option<&str> {
+        self.content_location.as_deref()
+    }
+
+    /// Sets the Content-Location (RFC 2557), an absolute or relative URL in ASCII.
+    pub fn set_content_location(&mut self, location: impl Into<String>) -> &mut Self {
+        self.content_location = Some(location.into());
+        self
+    }
+
+    fn label(&self) -> &str {
+        if self.name.is_empty() {
+            "attachment"
+        } else {
+            &self.name
+        }
+    }
+
+    fn source(&self) -> MutexGuard<'_, Kind> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::new(ErrorKind::Io, "the attachment cannot be read")
+            .with_field(self.label())
+            .with_source(source)
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        let field = self.label();
+        field::check_name("Attachment name", &self.name)?;
+        let invalid = |message| {
+            Err(Error::new(ErrorKind::InvalidValue, message).with_field(field))
+        };
+        if let Some(content_type) = &self.content_type
+            && !media_type::is_valid(content_type)
+        {
+            return invalid("the content type is not `type/subtype`");
+        }
+        let is_url = |text: &String| {
+            (1..=900).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if let Some(id) = &self.content_id
+            && (!is_url(id) || id.contains(['<', '>']))
+        {
+            return invalid("the Content-ID is printable ASCII without blanks and brackets");
+        }
+        if let Some(location) = &self.content_location
+            && !is_url(location)
+        {
+            return invalid("the Content-Location is a URL in ASCII; percent-encode the rest");
+        }
+        Ok(())
+    }
+
+    /// How many octets there are, by the reader's word.
+    pub(crate) fn measure(&self) -> Result<u64> {
+        match &mut *self.source() {
+            Kind::Reader(reader) => {
+                let measured = reader.seek(SeekFrom::End(0));
+                measured.map_err(|source| self.failed(source))
+            }
+            Kind::Failed(path, kind, text) => {
+                let source = io::Error::new(*kind, text.clone());
+                Err(Error::io("open the attachment", path, source).with_field(self.label()))
+            }
+        }
+    }
+
+    /// As it will be written.
+    pub(crate) fn part(&self) -> compose::Attachment<'_> {
+        let name = self.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        compose::Attachment {
+            name: name.to_owned(),
+            media_type: compose::attachment_type(self.content_type.as_deref(), name),
+            content_id: self.content_id.as_deref(),
+            content_location: self.content_location.as_deref(),
+            open: Box::new(|| self.open()),
+        }
+    }
+
+    /// Begins to read from the beginning, as many octets as the reader has now.
+    fn open(&self) -> Result<Box<dyn Source + '_>> {
+        let left = self.measure()?;
+        let mut source = self.source();
+        if let Kind::Reader(reader) = &mut *source {
+            reader.rewind().map_err(|source| self.failed(source))?;
+        }
+        Ok(Box::new(Content {
+            attachment: self,
+            source,
+            left,
+        }))
+    }
+}
+
+impl fmt::Debug for DraftAttachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DraftAttachment")
+            .field("name", &self.name)
+            .field("content_type", &self.content_type())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The content while it is read: exactly as much as was measured.
+struct Content<'a> {
+    attachment: &'a DraftAttachment,
+    source: MutexGuard<'a, Kind>,
+    left: u64,
+}
+
+impl Source for Content<'_> {
+    fn fill(&mut self, block: &mut [u8]) -> Result<usize> {
+        let Kind::Reader(reader) = &mut *self.source else {
+            return Ok(0);
+        };
+        let mut count = 0;
+        while let Some(rest) = block.get_mut(count..).filter(|rest| !rest.is_empty()) {
+            let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest.len());
+            if most == 0 {
+                break;
+            }
+            match reader.read(rest.get_mut(..most).unwrap_or_default()) {
+                Ok(0) => {
+                    let short = io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "its reader gave less than it had measured",
+                    );
+                    return Err(self.attachment.failed(short));
+                }
+                Ok(read) => {
+                    count += read;
+                    self.left = self.left.saturating_sub(read as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.attachment.failed(error)),
+            }
+        }
+        Ok(count)
+    }
+}

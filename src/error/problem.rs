@@ -1,0 +1,71 @@
+//! Problems: what was wrong with one entry and stopped nothing else.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// Something that was wrong with one message or one file and did not stop the work on the others.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// let message = cdonts::MessageFile::from_bytes("Content-Type: text/plain; charset=klingon\n\nhi")?;
+/// let problems = message.problems()?;
+/// assert!(problems[0].to_string().contains("klingon"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    text: String,
+    path: Option<PathBuf>,
+}
+
+impl Problem {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            path: None,
+        }
+    }
+
+    pub(crate) fn at(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            path: Some(path.into()),
+        }
+    }
+
+    /// The file it is about; `None` inside a message.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// What was wrong, in one line for a person to read.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self {
+            path: error.path().map(Path::to_path_buf),
+            text: error.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    /// Control characters are shown escaped, since part of it may come from a message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.text.chars() {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                write!(f, "{character}")?;
+            }
+        }
+        Ok(())
+    }
+}

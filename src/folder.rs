@@ -1,0 +1,211 @@
+//! The two folders: Inbox and Outbox.
+
+use std::time::{Duration, Instant};
+
+use crate::draft::Draft;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::Message;
+use crate::messages::Messages;
+use crate::session::Session;
+use crate::store::Whose;
+
+/// Which folder (`CdoFolderTypes`).
+///
+/// ```
+/// assert_eq!(cdonts::FolderType::Outbox as i32, 2);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "CdoFolderTypes")]
+pub enum FolderType {
+    /// `CdoDefaultFolderInbox`, 1.
+    Inbox = 1,
+    /// `CdoDefaultFolderOutbox`, 2.
+    Outbox = 2,
+}
+
+/// One of the two folders (CDONTS `Folder`).
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # use cdonts::*;
+/// # let server = MailServer::temporary()?;
+/// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+/// let folder = session.get_default_folder(FolderType::Inbox);
+/// assert_eq!(folder.name(), "Inbox");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub enum Folder {
+    /// The Inbox.
+    Inbox(Inbox),
+    /// The Outbox.
+    Outbox(Outbox),
+}
+
+impl Folder {
+    /// The display name: `Inbox` or `Outbox`.
+    #[doc(alias = "Folder.Name")]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Inbox(inbox) => inbox.name(),
+            Self::Outbox(outbox) => outbox.name(),
+        }
+    }
+}
+
+/// The received messages of a session's address, and of no other.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # use cdonts::*;
+/// # let server = MailServer::temporary()?;
+/// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+/// let inbox = session.inbox();
+/// println!("{} messages", inbox.messages()?.len());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Inbox(Session);
+
+impl Inbox {
+    pub(crate) fn new(session: Session) -> Self {
+        Self(session)
+    }
+
+    /// The display name, `Inbox`.
+    #[doc(alias = "Folder.Name")]
+    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
+    pub fn name(&self) -> &'static str {
+        "Inbox"
+    }
+
+    /// The messages there are now, oldest first by the time of their files and then by name.
+    ///
+    /// Looks at the drop once. Where its writer writes in place (see [`Writer`](crate::Writer)) the
+    /// first look waits until new files have stood still, one second by default.
+    ///
+    /// # Errors
+    /// When the server has no drop, or the drop or the state directory cannot be read. A file that
+    /// cannot be read does not fail the others: see [`Messages::problems`].
+    #[doc(alias = "Folder.Messages")]
+    pub fn messages(&self) -> Result<Messages> {
+        let store = self.0.server().drop_store()?;
+        let key = self.0.key();
+        let scan = store.scan(Whose::Address(key))?;
+        Ok(Messages::new(store, Some(key), scan))
+    }
+
+    /// Waits for a message that `accept` takes, also among those that are there already.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # use std::time::Duration;
+    /// # let server = MailServer::temporary()?;
+    /// NewMail::new(&server).from("a@example.com").to("jane@example.com").subject("Welcome").send()?;
+    /// let jane = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+    /// let timeout = Duration::from_secs(1);
+    /// let welcome = jane.inbox().wait_for_message(|m| m.subject() == "Welcome", timeout)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut) when none came within `timeout`; else as
+    /// [`messages`](Inbox::messages).
+    pub fn wait_for_message(
+        &self,
+        mut accept: impl FnMut(&Message) -> bool,
+        timeout: Duration,
+    ) -> Result<Message> {
+        let begin = Instant::now();
+        let mut pause = Duration::from_millis(5);
+        loop {
+            if let Some(message) = self.messages()?.into_iter().find(|message| accept(message)) {
+                return Ok(message);
+            }
+            let left = timeout.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                let message = "no such message came in time";
+                return Err(Error::new(ErrorKind::TimedOut, message));
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(Duration::from_millis(250));
+        }
+    }
+}
+
+/// Where a session composes and sends messages. It always looks empty: what is sent is at the mail
+/// server, or in the Inbox of a local recipient, when [`Draft::send`] returns.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # use cdonts::*;
+/// # let server = MailServer::temporary()?;
+/// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+/// let messages = session.outbox().messages();
+/// let mut draft = messages.add("Subject", "Text");
+/// draft.recipients_mut().add("", "joe@example.com", RecipientType::To);
+/// draft.send()?;
+/// assert_eq!(messages.len(), 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Outbox(Session);
+
+impl Outbox {
+    pub(crate) fn new(session: Session) -> Self {
+        Self(session)
+    }
+
+    /// The display name, `Outbox`.
+    #[doc(alias = "Folder.Name")]
+    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
+    pub fn name(&self) -> &'static str {
+        "Outbox"
+    }
+
+    /// The messages of the Outbox: none, but new ones can be added.
+    #[doc(alias = "Folder.Messages")]
+    pub fn messages(&self) -> OutboxMessages {
+        OutboxMessages(self.0.clone())
+    }
+}
+
+/// The messages of the Outbox: a place to begin a [`Draft`] at.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # use cdonts::*;
+/// # let server = MailServer::temporary()?;
+/// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+/// let draft = session.outbox().messages().add("Ticket 4711", "We are looking into it.");
+/// assert_eq!(draft.subject(), "Ticket 4711");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct OutboxMessages(Session);
+
+impl OutboxMessages {
+    /// Begins a message from the session's name and address; subject and text may be empty.
+    #[doc(alias = "Messages.Add")]
+    pub fn add(&self, subject: impl Into<String>, text: impl Into<String>) -> Draft {
+        Draft::of_session(&self.0, subject.into(), text.into())
+    }
+
+    /// Always 0.
+    #[doc(alias = "Messages.Count")]
+    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
+    pub fn len(&self) -> usize {
+        0
+    }
+
+    /// Always true.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

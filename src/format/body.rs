@@ -1,0 +1,167 @@
+//! Reading the body of a part from where it lies, decoded block by block.
+
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::base64;
+use super::bytes::Bytes;
+use super::charset;
+use super::dots::Unstuffer;
+use super::quoted_printable;
+use super::structure::{Encoding, Part};
+use crate::error::{Error, Problem, Result};
+use crate::limits::Limits;
+
+const BLOCK: u64 = 64 * 1024;
+
+enum Decoder {
+    Identity,
+    Base64(base64::Decoder),
+    QuotedPrintable(quoted_printable::Decoder),
+}
+
+/// The decoded bytes of a body. Each block is handed on only after a look whether the file is
+/// still the one that was judged.
+pub(crate) struct BodyReader {
+    bytes: Arc<dyn Bytes>,
+    at: u64,
+    end: u64,
+    unstuffer: Option<Unstuffer>,
+    decoder: Decoder,
+    ready: Vec<u8>,
+    given: usize,
+    finished: bool,
+}
+
+impl BodyReader {
+    pub(crate) fn new(bytes: Arc<dyn Bytes>, part: &Part, dot_stuffed: bool) -> Self {
+        let decoder = match part.encoding {
+            Encoding::Identity | Encoding::Unknown(_) => Decoder::Identity,
+            Encoding::Base64 => Decoder::Base64(base64::Decoder::default()),
+            Encoding::QuotedPrintable => {
+                Decoder::QuotedPrintable(quoted_printable::Decoder::default())
+            }
+        };
+        Self::with(bytes, part.body.clone(), dot_stuffed, decoder)
+    }
+
+    /// Reads bytes as they are, but for stuffed dots.
+    pub(crate) fn raw(bytes: Arc<dyn Bytes>, range: Range<u64>, dot_stuffed: bool) -> Self {
+        Self::with(bytes, range, dot_stuffed, Decoder::Identity)
+    }
+
+    fn with(bytes: Arc<dyn Bytes>, range: Range<u64>, dot_stuffed: bool, decoder: Decoder) -> Self {
+        Self {
+            bytes,
+            at: range.start,
+            end: range.end,
+            unstuffer: dot_stuffed.then(Unstuffer::default),
+            decoder,
+            ready: Vec::new(),
+            given: 0,
+            finished: false,
+        }
+    }
+
+    /// The next decoded bytes; empty at the end.
+    pub(crate) fn next_block(&mut self) -> Result<&[u8]> {
+        self.ready.clear();
+        self.given = 0;
+        while self.ready.is_empty() && !self.finished {
+            self.decode_block()?;
+        }
+        Ok(&self.ready)
+    }
+
+    fn decode_block(&mut self) -> Result<()> {
+        let size = self.end.saturating_sub(self.at).min(BLOCK);
+        let mut block = vec![0; usize::try_from(size).unwrap_or(0)];
+        let count = self.bytes.read_at(&mut block, self.at)?;
+        self.bytes.verify()?;
+        block.truncate(count);
+        self.at += count as u64;
+        if let Some(unstuffer) = &mut self.unstuffer {
+            unstuffer.feed(&mut block);
+        }
+        match &mut self.decoder {
+            Decoder::Identity => self.ready.append(&mut block),
+            Decoder::Base64(decoder) => decoder.feed(&block, &mut self.ready),
+            Decoder::QuotedPrintable(decoder) => decoder.feed(&block, &mut self.ready),
+        }
+        if count == 0 || self.at >= self.end {
+            self.finished = true;
+            match &mut self.decoder {
+                Decoder::Identity => {}
+                Decoder::Base64(decoder) => decoder.finish(&mut self.ready),
+                Decoder::QuotedPrintable(decoder) => decoder.finish(&mut self.ready),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_damaged(&self) -> bool {
+        match &self.decoder {
+            Decoder::Identity => false,
+            Decoder::Base64(decoder) => decoder.is_damaged(),
+            Decoder::QuotedPrintable(decoder) => decoder.is_damaged(),
+        }
+    }
+}
+
+impl Read for BodyReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given >= self.ready.len() {
+            self.next_block().map_err(io::Error::other)?;
+        }
+        let rest = self.ready.get(self.given..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        for (to, from) in buffer.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        self.given += count;
+        Ok(count)
+    }
+}
+
+/// Copies a body; the error of the reading side keeps its kind.
+pub(crate) fn copy(
+    reader: &mut BodyReader,
+    mut write: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<u64> {
+    let mut total = 0;
+    loop {
+        let block = reader.next_block()?;
+        if block.is_empty() {
+            return Ok(total);
+        }
+        write(block)?;
+        total += block.len() as u64;
+    }
+}
+
+/// The text of a part, and what was wrong with it.
+pub(crate) fn text(
+    bytes: Arc<dyn Bytes>,
+    part: &Part,
+    dot_stuffed: bool,
+    limits: &Limits,
+) -> Result<(String, Vec<Problem>)> {
+    let mut reader = BodyReader::new(bytes, part, dot_stuffed);
+    let mut decoded = Vec::new();
+    copy(&mut reader, |block| {
+        decoded.extend(block);
+        if decoded.len() > limits.decoded_text {
+            return Err::<(), Error>(Limits::exceeded("decoded_text", limits.decoded_text));
+        }
+        Ok(())
+    })?;
+    let mut problems = Vec::new();
+    if reader.is_damaged() {
+        problems.push(Problem::new("a text part is encoded wrongly; what could be read is shown"));
+    }
+    let label = part.charset.as_deref().unwrap_or_default();
+    let (text, problem) = charset::decode(label.as_bytes(), &decoded);
+    problems.extend(problem.map(Problem::new));
+    Ok((text, problems))
+}

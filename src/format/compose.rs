@@ -1,0 +1,216 @@
+//! A message to bytes: header section, bodies and attachments, straight to where they go.
+//!
+//! It trusts that values were checked (`field::check`) and does nothing by halves: what it writes
+//! is a whole message of RFC 5322 or an error.
+
+use std::time::SystemTime;
+
+use super::encode::{Sink, Source, TextEncoding, canonical_lines, write_base64};
+use super::field::{self, Mailbox};
+use super::{html, media_type};
+use crate::error::Result;
+use crate::importance::Importance;
+
+/// A message as it will be written. Values were checked.
+pub(crate) struct Composition<'a> {
+    pub(crate) date: SystemTime,
+    /// With brackets.
+    pub(crate) message_id: &'a str,
+    pub(crate) from: &'a Mailbox,
+    pub(crate) sender: Option<&'a Mailbox>,
+    pub(crate) reply_to: &'a [Mailbox],
+    pub(crate) to: &'a [Mailbox],
+    pub(crate) cc: &'a [Mailbox],
+    pub(crate) subject: &'a str,
+    pub(crate) importance: Importance,
+    /// Fields of the caller, repeated ones too, in order.
+    pub(crate) headers: &'a [(String, String)],
+    pub(crate) text: Option<&'a str>,
+    pub(crate) html: Option<&'a str>,
+    pub(crate) attachments: Vec<Attachment<'a>>,
+    /// Made once for a message, so that every copy of it is the same.
+    pub(crate) boundaries: Boundaries,
+}
+
+/// An attachment as it will be written.
+pub(crate) struct Attachment<'a> {
+    pub(crate) name: String,
+    pub(crate) media_type: String,
+    pub(crate) content_id: Option<&'a str>,
+    pub(crate) content_location: Option<&'a str>,
+    pub(crate) open: Box<dyn Fn() -> Result<Box<dyn Source + 'a>> + 'a>,
+}
+
+impl Attachment<'_> {
+    /// Whether the HTML refers to it: it goes beside the HTML then.
+    fn is_inline(&self) -> bool {
+        self.content_id.is_some() || self.content_location.is_some()
+    }
+}
+
+/// Random, and with `=_`, which neither quoted-printable nor base64 can hold; none begins another.
+pub(crate) struct Boundaries {
+    seed: String,
+}
+
+impl Boundaries {
+    pub(crate) fn new() -> Self {
+        Self {
+            seed: uuid::Uuid::new_v4().simple().to_string(),
+        }
+    }
+
+    fn of(&self, kind: &str) -> String {
+        format!("=_{kind}_{}", self.seed)
+    }
+}
+
+impl Composition<'_> {
+    /// Writes the message.
+    pub(crate) fn write(&self, to: &mut dyn Sink) -> Result<()> {
+        to.put(self.header().as_bytes())?;
+        let (inline, files): (Vec<_>, Vec<_>) = self
+            .attachments
+            .iter()
+            .partition(|attachment| attachment.is_inline() && self.html.is_some());
+        if files.is_empty() {
+            return self.bodies(&inline, to);
+        }
+        let boundary = self.boundaries.of("mixed");
+        to.put(multipart("mixed", &boundary, "").as_bytes())?;
+        to.put(format!("--{boundary}\r\n").as_bytes())?;
+        self.bodies(&inline, to)?;
+        for attachment in files {
+            to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
+            write_attachment(attachment, "attachment", to)?;
+        }
+        to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
+    }
+
+    /// Date comes first: it ends the run of envelope fields above it.
+    fn header(&self) -> String {
+        let mut header = field::verbatim("Date", &crate::time::rfc5322(self.date));
+        header += &field::mailboxes("From", std::slice::from_ref(self.from));
+        if let Some(sender) = self.sender {
+            header += &field::mailboxes("Sender", std::slice::from_ref(sender));
+        }
+        for (name, list) in [("Reply-To", self.reply_to), ("To", self.to), ("Cc", self.cc)] {
+            if !list.is_empty() {
+                header += &field::mailboxes(name, list);
+            }
+        }
+        if self.to.is_empty() && self.cc.is_empty() {
+            header += &field::verbatim("To", "undisclosed-recipients:;");
+        }
+        header += &field::unstructured("Subject", self.subject);
+        header += &field::verbatim("Message-ID", self.message_id);
+        header += importance(self.importance);
+        for (name, value) in self.headers {
+            header += &field::unstructured(name, value);
+        }
+        header + "MIME-Version: 1.0\r\n"
+    }
+
+    /// Text alone, or text and HTML, and what the HTML shows.
+    fn bodies(&self, inline: &[&Attachment<'_>], to: &mut dyn Sink) -> Result<()> {
+        let Some(html) = self.html else {
+            return write_text("plain", self.text.unwrap_or_default(), to);
+        };
+        let derived;
+        let text = match self.text {
+            Some(text) => text,
+            None => {
+                derived = html::to_text(html);
+                &derived
+            }
+        };
+        let boundary = self.boundaries.of("alternative");
+        to.put(multipart("alternative", &boundary, "").as_bytes())?;
+        to.put(format!("--{boundary}\r\n").as_bytes())?;
+        write_text("plain", text, to)?;
+        to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
+        self.related(html, inline, to)?;
+        to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
+    }
+
+    fn related(&self, html: &str, inline: &[&Attachment<'_>], to: &mut dyn Sink) -> Result<()> {
+        if inline.is_empty() {
+            return write_text("html", html, to);
+        }
+        let boundary = self.boundaries.of("related");
+        let root = ";\r\n type=\"text/html\"";
+        to.put(multipart("related", &boundary, root).as_bytes())?;
+        to.put(format!("--{boundary}\r\n").as_bytes())?;
+        write_text("html", html, to)?;
+        for attachment in inline {
+            to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
+            write_attachment(attachment, "inline", to)?;
+        }
+        to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
+    }
+}
+
+/// Two fields that agree (RFC 2156 section 5.3.4 and what clients made of it); X-MSMail-Priority
+/// alone is a mark of spam.
+fn importance(importance: Importance) -> &'static str {
+    match importance {
+        Importance::Low => "Importance: low\r\nX-Priority: 5\r\n",
+        Importance::Normal => "",
+        Importance::High => "Importance: high\r\nX-Priority: 1\r\n",
+    }
+}
+
+fn multipart(kind: &str, boundary: &str, parameters: &str) -> String {
+    format!("Content-Type: multipart/{kind}{parameters};\r\n boundary=\"{boundary}\"\r\n\r\n")
+}
+
+fn write_text(subtype: &str, text: &str, to: &mut dyn Sink) -> Result<()> {
+    let text = canonical_lines(text);
+    let charset = if text.is_ascii() { "us-ascii" } else { "utf-8" };
+    let encoding = TextEncoding::of(&text);
+    let header = format!(
+        "Content-Type: text/{subtype}; charset={charset}\r\n\
+         Content-Transfer-Encoding: {}\r\n\r\n",
+        encoding.name()
+    );
+    to.put(header.as_bytes())?;
+    encoding.write(&text, to)
+}
+
+fn write_attachment(
+    attachment: &Attachment<'_>,
+    disposition: &str,
+    to: &mut dyn Sink,
+) -> Result<()> {
+    let mut header = format!("Content-Type: {}", attachment.media_type);
+    if !attachment.name.is_empty() {
+        header += &field::name_parameter(&attachment.name);
+    }
+    header += &format!("\r\nContent-Disposition: {disposition}");
+    if !attachment.name.is_empty() {
+        header += &field::parameter("filename", &attachment.name);
+    }
+    header += "\r\n";
+    if let Some(id) = attachment.content_id {
+        header += &field::verbatim("Content-ID", &format!("<{id}>"));
+    }
+    if let Some(location) = attachment.content_location {
+        header += &field::verbatim("Content-Location", location);
+    }
+    header += "Content-Transfer-Encoding: base64\r\n\r\n";
+    to.put(header.as_bytes())?;
+    let mut source = (attachment.open)()?;
+    write_base64(source.as_mut(), to)
+}
+
+/// The type an attachment goes out under. A message or a multipart must not be base64
+/// (RFC 2046 section 5.2.1), so that it goes as plain data.
+pub(crate) fn attachment_type(wanted: Option<&str>, name: &str) -> String {
+    let wanted = wanted.unwrap_or_else(|| media_type::of_file_name(name));
+    let lower = wanted.to_ascii_lowercase();
+    if lower.starts_with("message/") || lower.starts_with("multipart/") {
+        "application/octet-stream".to_owned()
+    } else {
+        wanted.to_owned()
+    }
+}

@@ -1,0 +1,237 @@
+//! Text and data in a form that survives mail: quoted-printable and base64 (RFC 2045 section 6).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::error::Result;
+
+const COLUMNS: usize = 76;
+
+/// Where the bytes of a message go; a failure tells which file could not be written.
+pub(crate) trait Sink {
+    fn put(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.extend(bytes);
+        Ok(())
+    }
+}
+
+/// Where the bytes of an attachment come from; a failure tells which attachment it was.
+pub(crate) trait Source {
+    /// Fills `block` as far as there are bytes.
+    fn fill(&mut self, block: &mut [u8]) -> Result<usize>;
+}
+
+impl Source for &[u8] {
+    fn fill(&mut self, block: &mut [u8]) -> Result<usize> {
+        let count = self.len().min(block.len());
+        let (now, rest) = self.split_at(count);
+        for (to, from) in block.iter_mut().zip(now) {
+            *to = *from;
+        }
+        *self = rest;
+        Ok(count)
+    }
+}
+
+/// How a text goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextEncoding {
+    SevenBit,
+    QuotedPrintable,
+    Base64,
+}
+
+impl TextEncoding {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SevenBit => "7bit",
+            Self::QuotedPrintable => "quoted-printable",
+            Self::Base64 => "base64",
+        }
+    }
+
+    /// The plainest form in which the text, whose line ends are CR LF, arrives as it is.
+    pub(crate) fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let safe = bytes.split(|&byte| byte == b'\n').all(|line| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            line.len() <= 998
+                && !line.ends_with(b" ")
+                && !line.ends_with(b"\t")
+                && !line.starts_with(b"From ")
+                && line.iter().all(|&byte| byte == b'\t' || (32..127).contains(&byte))
+        });
+        if safe {
+            return Self::SevenBit;
+        }
+        let odd = bytes.iter().filter(|byte| !byte.is_ascii()).count();
+        // Three octets for one against four for three.
+        if odd.saturating_mul(6) <= bytes.len() {
+            Self::QuotedPrintable
+        } else {
+            Self::Base64
+        }
+    }
+
+    pub(crate) fn write(self, text: &str, to: &mut dyn Sink) -> Result<()> {
+        match self {
+            Self::SevenBit => to.put(text.as_bytes()),
+            Self::QuotedPrintable => to.put(quoted_printable(text).as_bytes()),
+            Self::Base64 => write_base64(&mut text.as_bytes(), to),
+        }
+    }
+}
+
+/// Every line end as CR LF, a lone CR or LF too.
+pub(crate) fn canonical_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 32);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\r' => {
+                characters.next_if_eq(&'\n');
+                out.push_str("\r\n");
+            }
+            '\n' => out.push_str("\r\n"),
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+/// Quoted-printable of a text whose line ends are CR LF.
+fn quoted_printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 4);
+    let mut lines = text.split("\r\n");
+    if let Some(first) = lines.next() {
+        quoted_printable_line(first.as_bytes(), &mut out);
+    }
+    for line in lines {
+        out.push_str("\r\n");
+        quoted_printable_line(line.as_bytes(), &mut out);
+    }
+    out
+}
+
+fn quoted_printable_line(line: &[u8], out: &mut String) {
+    let mut column = 0;
+    let mut rest = line;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let last = after.is_empty();
+        let literal = match byte {
+            b' ' | b'\t' => !last,
+            // What a mail box file and an SMTP client would change.
+            b'F' => column > 0 || !line.starts_with(b"From "),
+            b'.' => column > 0 || !last,
+            b'=' => false,
+            _ => (33..127).contains(&byte),
+        };
+        let width = if literal { 1 } else { 3 };
+        if column + width > COLUMNS - usize::from(!last) {
+            out.push_str("=\r\n");
+            column = 0;
+        }
+        if literal {
+            out.push(char::from(byte));
+        } else {
+            push_escape(out, b'=', byte);
+        }
+        column += width;
+    }
+}
+
+/// `=XX` or `%XX`.
+pub(crate) fn push_escape(out: &mut String, sign: u8, byte: u8) {
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'A' + value - 10 });
+    out.push(char::from(sign));
+    out.push(digit(byte >> 4));
+    out.push(digit(byte & 15));
+}
+
+/// Writes what the source gives as lines of base64.
+pub(crate) fn write_base64(from: &mut dyn Source, to: &mut dyn Sink) -> Result<()> {
+    const LINE: usize = COLUMNS / 4 * 3;
+    let mut block = vec![0; LINE * 1024];
+    let mut encoded = String::new();
+    let mut first = true;
+    loop {
+        let count = from.fill(&mut block)?;
+        if count == 0 {
+            return Ok(());
+        }
+        encoded.clear();
+        for line in block.get(..count).unwrap_or_default().chunks(LINE) {
+            if !first {
+                encoded.push_str("\r\n");
+            }
+            first = false;
+            STANDARD.encode_string(line, &mut encoded);
+        }
+        to.put(encoded.as_bytes())?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plainest_safe_encoding_is_chosen() {
+        use TextEncoding::{Base64, QuotedPrintable, SevenBit};
+        let long = "x".repeat(999);
+        for (text, expected) in [
+            ("plain\r\ntext", SevenBit),
+            ("", SevenBit),
+            ("trailing \r\nblank", QuotedPrintable),
+            ("From me", QuotedPrintable),
+            (long.as_str(), QuotedPrintable),
+            ("nul \0", QuotedPrintable),
+            ("mostly plain, but with é", QuotedPrintable),
+            ("漢字", Base64),
+        ] {
+            assert_eq!(TextEncoding::of(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn quoted_printable_has_exact_bytes() {
+        for (text, expected) in [
+            ("a=b", "a=3Db"),
+            ("end \r\n\ttab\t", "end=20\r\n\ttab=09"),
+            (".\r\n..\r\n.x", "=2E\r\n..\r\n.x"),
+            ("From x\r\nFrom", "=46rom x\r\nFrom"),
+            ("é", "=C3=A9"),
+            ("a\rb\0", "a=0Db=00"),
+        ] {
+            assert_eq!(quoted_printable(text), expected, "{text:?}");
+        }
+        let long = quoted_printable(&"é".repeat(40));
+        assert!(long.split("\r\n").all(|line| line.len() <= 76));
+        let exact = quoted_printable(&"x".repeat(76));
+        assert_eq!(exact, "x".repeat(76));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_back(text in "[a-cF .=é漢\u{0}\t\r\n]{0,200}") {
+            let text = canonical_lines(&text);
+            for encoding in [TextEncoding::QuotedPrintable, TextEncoding::Base64] {
+                let mut out = Vec::new();
+                encoding.write(&text, &mut out).unwrap();
+                for line in out.split(|&byte| byte == b'\n') {
+                    proptest::prop_assert!(line.strip_suffix(b"\r").unwrap_or(line).len() <= 76);
+                }
+                let part = format!("Content-Transfer-Encoding: {}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n", encoding.name());
+                let mut message = part.into_bytes();
+                message.extend(out);
+                let read = crate::MessageFile::from_bytes(message).unwrap();
+                proptest::prop_assert_eq!(read.text().unwrap(), text.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Header fields to bytes: the one place where a value is checked and written.
+//!
+//! It guarantees that no value can begin a field or end the header section, that no line is over
+//! 998 octets, and that encoded words have at most 75 and never split a character.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::address::{Address, is_forbidden};
+use super::encode::push_escape;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A line is folded before it is longer (RFC 5322 section 2.1.1).
+const WANTED: usize = 78;
+/// A line is never longer.
+const LONGEST: usize = 998;
+/// An encoded word (RFC 2047 section 2).
+const WORD: usize = 75;
+
+/// A display name and an address that was checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox {
+    pub(crate) name: String,
+    pub(crate) address: Address,
+}
+
+/// Refuses what would end the field or show a reader something else than was sent.
+pub(crate) fn check(field: &str, value: &str) -> Result<()> {
+    let bad = value.chars().find(|&c| {
+        c != '\t' && (c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+    });
+    match bad {
+        None => Ok(()),
+        Some(character) => Err(invalid(
+            field,
+            format!(
+                "the value holds the control character {}; remove it",
+                character.escape_unicode()
+            ),
+        )),
+    }
+}
+
+/// The same for a name that a reader sees beside an address: nor may it reorder what is shown.
+pub(crate) fn check_name(field: &str, name: &str) -> Result<()> {
+    check(field, name)?;
+    let hidden = |c: char| c == '\t' || (is_forbidden(c) && !matches!(c, '\u{200c}' | '\u{200d}'));
+    match name.chars().find(|&c| hidden(c)) {
+        None => Ok(()),
+        Some(character) => Err(invalid(
+            field,
+            format!("the name holds the invisible character {}", character.escape_unicode()),
+        )),
+    }
+}
+
+/// Checks the name of a field (RFC 5322 section 3.6.8).
+pub(crate) fn check_field_name(name: &str) -> Result<()> {
+    let valid = (1..=76).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+    if valid {
+        return Ok(());
+    }
+    Err(invalid(
+        name,
+        "this is no name of a header field: 1 to 76 printable ASCII characters without colon",
+    ))
+}
+
+fn invalid(field: &str, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidValue, message).with_field(field)
+}
+
+/// A field of free text, such as Subject.
+pub(crate) fn unstructured(name: &str, value: &str) -> String {
+    let longest_word = value.split([' ', '\t']).map(str::len).max().unwrap_or(0);
+    let plain = value.is_ascii()
+        && !value.contains("=?")
+        && value.trim() == value
+        && longest_word + name.len() + 2 < LONGEST;
+    let mut line = format!("{name}: ");
+    if !plain {
+        let column = line.len();
+        line.push_str(&encoded_words(value, column, false));
+    } else if !value.is_empty() {
+        line.push_str(&folded(value, line.len()));
+    }
+    finish(line)
+}
+
+/// A field whose value is written as it is: an identifier, a date, a token.
+pub(crate) fn verbatim(name: &str, value: &str) -> String {
+    finish(format!("{name}: {value}"))
+}
+
+/// A field of mailboxes, folded between them.
+pub(crate) fn mailboxes(name: &str, list: &[Mailbox]) -> String {
+    let mut field = format!("{name}:");
+    let mut column = field.len();
+    for (index, mailbox) in list.iter().enumerate() {
+        if index > 0 {
+            field.push(',');
+            column += 1;
+        }
+        let text = self::mailbox(mailbox, column + 1);
+        let first_line = text.split("\r\n").next().map_or(0, str::len);
+        if index > 0 && column + 1 + first_line > WANTED {
+            field.push_str("\r\n");
+            column = 0;
+        }
+        field.push(' ');
+        field.push_str(&text);
+        column = match text.rsplit_once("\r\n") {
+            Some((_, last)) => last.len(),
+            None => column + 1 + text.len(),
+        };
+    }
+    finish(field)
+}
+
+fn mailbox(mailbox: &Mailbox, column: usize) -> String {
+    if mailbox.name.is_empty() {
+        return mailbox.address.to_string();
+    }
+    let phrase = phrase(&mailbox.name, column);
+    let address = format!("<{}>", mailbox.address);
+    let last_line = phrase.rsplit("\r\n").next().map_or(0, str::len);
+    let fold = if phrase.contains("\r\n") && last_line + 1 + address.len() > WANTED {
+        "\r\n"
+    } else {
+        ""
+    };
+    format!("{phrase}{fold} {address}")
+}
+
+/// A display name: as it is, quoted, or encoded.
+pub(crate) fn phrase(name: &str, column: usize) -> String {
+    let is_atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
+    let encode = !name.is_ascii() || name.contains("=?") || name.len() > 400 || name.contains('\t');
+    if encode {
+        encoded_words(name, column, true)
+    } else if name.chars().all(is_atom) && name.trim() == name && !name.contains("  ") {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
+}
+
+/// A quoted string (RFC 5322 section 3.2.4).
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out.push('"');
+    out
+}
+
+fn finish(mut field: String) -> String {
+    field.truncate(field.trim_end_matches([' ', '\t']).len());
+    field.push_str("\r\n");
+    field
+}
+
+/// Folds plain text at blanks that are there, so that no line consists of blanks only.
+fn folded(value: &str, mut column: usize) -> String {
+    let mut out = String::with_capacity(value.len() + 8);
+    let mut rest = value;
+    while !rest.is_empty() {
+        let word_at = rest.find(|c| c != ' ' && c != '\t').unwrap_or(rest.len());
+        let (blanks, from) = rest.split_at_checked(word_at).unwrap_or((rest, ""));
+        let word_len = from.find([' ', '\t']).unwrap_or(from.len());
+        let (word, after) = from.split_at_checked(word_len).unwrap_or((from, ""));
+        if !blanks.is_empty() && !out.is_empty() && column + blanks.len() + word.len() > WANTED {
+            out.push_str("\r\n");
+            column = 0;
+        }
+        out.push_str(blanks);
+        out.push_str(word);
+        column += blanks.len() + word.len();
+        rest = after;
+    }
+    out
+}
+
+/// Encoded words, folded between them. `in_phrase` allows fewer characters (RFC 2047 section 5).
+fn encoded_words(value: &str, mut column: usize, in_phrase: bool) -> String {
+    let charset = if value.is_ascii() { "us-ascii" } else { "utf-8" };
+    let odd = value.bytes().filter(|byte| !byte.is_ascii()).count();
+    let use_q = odd.saturating_mul(3) <= value.len();
+    let sign = if use_q { 'Q' } else { 'B' };
+    let overhead = charset.len() + 7;
+    let mut out = String::new();
+    let mut rest = value;
+    while !rest.is_empty() {
+        // The last word may be followed by a comma or a bracket.
+        let room = WORD.min((WANTED - 2).saturating_sub(column)).saturating_sub(overhead);
+        let len = if use_q {
+            q_prefix(rest, room.max(12), in_phrase)
+        } else {
+            b_prefix(rest, room.max(8))
+        };
+        let (now, after) = rest.split_at_checked(len).unwrap_or((rest, ""));
+        if !out.is_empty() {
+            out.push_str("\r\n ");
+        }
+        let text = if use_q {
+            q_encoded(now, in_phrase)
+        } else {
+            STANDARD.encode(now)
+        };
+        out.push_str(&format!("=?{charset}?{sign}?{text}?="));
+        rest = after;
+        column = 1;
+    }
+    out
+}
+
+/// How much of the text, in whole characters, fits into `room` columns as Q.
+fn q_prefix(text: &str, room: usize, in_phrase: bool) -> usize {
+    let mut width = 0;
+    let mut len = 0;
+    for character in text.chars() {
+        width += if is_q_literal(character, in_phrase) || character == ' ' {
+            1
+        } else {
+            3 * character.len_utf8()
+        };
+        if width > room {
+            break;
+        }
+        len += character.len_utf8();
+    }
+    len
+}
+
+fn b_prefix(text: &str, room: usize) -> usize {
+    let most = room / 4 * 3;
+    text.char_indices()
+        .map(|(index, character)| index + character.len_utf8())
+        .take_while(|&end| end <= most)
+        .last()
+        .unwrap_or(0)
+}
+
+fn is_q_literal(character: char, in_phrase: bool) -> bool {
+    character.is_ascii_alphanumeric()
+        || "!*+-/".contains(character)
+        || (!in_phrase && ",.:;'()<>@[]&#$%^{}|~".contains(character))
+}
+
+fn q_encoded(text: &str, in_phrase: bool) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        if character == ' ' {
+            out.push('_');
+        } else if is_q_literal(character, in_phrase) {
+            out.push(character);
+        } else {
+            let mut buffer = [0; 4];
+            for byte in character.encode_utf8(&mut buffer).bytes() {
+                push_escape(&mut out, b'=', byte);
+            }
+        }
+    }
+    out
+}
+
+/// A parameter behind a fold: quoted, or by RFC 2231 when it is not ASCII or long.
+pub(crate) fn parameter(name: &str, value: &str) -> String {
+    if value.is_ascii() && value.len() + name.len() < WANTED - 6 {
+        return format!(";\r\n {name}={}", quoted(value));
+    }
+    let mut encoded = String::new();
+    let mut pieces = Vec::new();
+    for character in value.chars() {
+        let mut one = String::new();
+        let mut buffer = [0; 4];
+        for byte in character.encode_utf8(&mut buffer).bytes() {
+            if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+                one.push(char::from(byte));
+            } else {
+                push_escape(&mut one, b'%', byte);
+            }
+        }
+        if encoded.len() + one.len() > 50 {
+            pieces.push(std::mem::take(&mut encoded));
+        }
+        encoded.push_str(&one);
+    }
+    pieces.push(encoded);
+    match pieces.as_slice() {
+        [single] => format!(";\r\n {name}*=utf-8''{single}"),
+        _ => pieces
+            .iter()
+            .enumerate()
+            .map(|(index, piece)| {
+                let charset = if index == 0 { "utf-8''" } else { "" };
+                format!(";\r\n {name}*{index}*={charset}{piece}")
+            })
+            .collect(),
+    }
+}
+
+/// The plain `name` of a file beside its `filename`, for readers that know only that one.
+pub(crate) fn name_parameter(value: &str) -> String {
+    if value.is_ascii() && value.len() < WANTED - 10 {
+        return format!(";\r\n name={}", quoted(value));
+    }
+    let words = encoded_words(value, 7, true);
+    format!(";\r\n name=\"{words}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(name: &str, address: &str) -> Mailbox {
+        Mailbox {
+            name: name.to_owned(),
+            address: Address::parse(address).unwrap(),
+        }
+    }
+
+    #[test]
+    fn free_text_has_exact_bytes() {
+        let long = "word ".repeat(30);
+        for (value, expected) in [
+            ("Hello", "Subject: Hello\r\n".to_owned()),
+            ("", "Subject:\r\n".to_owned()),
+            ("Grüße", "Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\n".to_owned()),
+            ("漢字", "Subject: =?utf-8?B?5ryi5a2X?=\r\n".to_owned()),
+            (
+                "=?utf-8?Q?fake?=",
+                "Subject: =?us-ascii?Q?=3D=3Futf-8=3FQ=3Ffake=3F=3D?=\r\n".to_owned(),
+            ),
+            ("abc ", "Subject: =?us-ascii?Q?abc_?=\r\n".to_owned()),
+            (
+                long.trim(),
+                format!(
+                    "Subject: {}\r\n {}\r\n {}\r\n",
+                    "word ".repeat(13).trim(),
+                    "word ".repeat(15).trim(),
+                    "word word"
+                ),
+            ),
+        ] {
+            assert_eq!(unstructured("Subject", value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn names_are_plain_quoted_or_encoded() {
+        for (name, expected) in [
+            ("", "To: z@b.example\r\n"),
+            ("Jane Doe", "To: Jane Doe <z@b.example>\r\n"),
+            ("Doe, Jane", "To: \"Doe, Jane\" <z@b.example>\r\n"),
+            ("J. \"D\"", "To: \"J. \\\"D\\\"\" <z@b.example>\r\n"),
+            ("Jän, Doe", "To: =?utf-8?Q?J=C3=A4n=2C_Doe?= <z@b.example>\r\n"),
+            ("a@x <b>", "To: \"a@x <b>\" <z@b.example>\r\n"),
+        ] {
+            assert_eq!(mailboxes("To", &[one(name, "z@b.example")]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn many_mailboxes_are_folded() {
+        let list: Vec<_> = (0..300).map(|n| one("", &format!("user{n}@b.example"))).collect();
+        let field = mailboxes("To", &list);
+        assert!(field.split("\r\n").all(|line| line.len() <= WANTED));
+        let read = super::super::address_list::parse(field.replace("\r\n", "")[3..].as_bytes(), 999);
+        assert_eq!(read.len(), 300);
+    }
+
+    #[test]
+    fn file_names_follow_rfc_2231() {
+        assert_eq!(parameter("filename", "a \"b\".txt"), ";\r\n filename=\"a \\\"b\\\".txt\"");
+        assert_eq!(parameter("filename", "é.pdf"), ";\r\n filename*=utf-8''%C3%A9.pdf");
+        let long = parameter("filename", &"é".repeat(20));
+        assert!(long.starts_with(";\r\n filename*0*=utf-8''%C3%A9") && long.contains("filename*1*=%"));
+    }
+
+    #[test]
+    fn controls_are_refused_and_the_field_named() {
+        for value in ["a\r\nX: y", "a\nb", "a\rb", "a\0b", "a\u{7f}", "a\u{85}b", "a\u{2028}b"] {
+            let error = check("Subject", value).unwrap_err();
+            assert_eq!(error.field(), Some("Subject"));
+            assert!(!error.to_string().contains(['\r', '\n', '\0']));
+        }
+        assert!(check("Subject", "tab\tis fine").is_ok());
+        assert!(check_name("To", "jane\u{202e}moc").is_err());
+        for name in ["", "X A", "X:A", "X-A\r\nX-Inj", "Xé", &"x".repeat(77)] {
+            assert!(check_field_name(name).is_err(), "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn free_text_is_read_back(value in "[ -~é漢😀\t]{0,300}") {
+            let field = unstructured("Subject", &value);
+            for line in field.split("\r\n") {
+                proptest::prop_assert!(line.len() <= LONGEST);
+                for word in line.split(' ').filter(|word| word.starts_with("=?")) {
+                    proptest::prop_assert!(!value.is_ascii() && word.len() <= WORD || value.is_ascii());
+                }
+            }
+            let read = super::super::encoded_word::decode(&super::super::fields::unfold(&field.as_bytes()[8..]));
+            proptest::prop_assert_eq!(read.trim_matches(' '), value.trim_matches(' '));
+        }
+
+        #[test]
+        fn a_name_is_read_back(name in "[ -~é漢😀]{1,120}") {
+            let field = mailboxes("To", &[one(&name, "z@b.example")]);
+            let read = super::super::address_list::parse(&super::super::fields::unfold(&field.as_bytes()[3..]), 9);
+            proptest::prop_assert_eq!(read.len(), 1);
+            proptest::prop_assert_eq!(&read[0].address, "z@b.example");
+            let squeezed = |text: &str| text.split(' ').filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
+            proptest::prop_assert_eq!(squeezed(&read[0].name), squeezed(&name));
+        }
+    }
+}

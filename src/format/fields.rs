@@ -1,0 +1,175 @@
+//! The fields of a header section (RFC 5322 section 2.2), in order, with their places.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::cursor::is_blank;
+use super::encoded_word;
+
+/// One field as it stands in a header section.
+#[derive(Clone, Debug)]
+pub(crate) struct Field<'a> {
+    pub(crate) name: &'a str,
+    /// What follows the colon, folds included, without the last line end.
+    pub(crate) raw: &'a [u8],
+    /// The lines of the field in the section, last line end included.
+    pub(crate) range: Range<usize>,
+}
+
+impl Field<'_> {
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// The value with its folds undone.
+    pub(crate) fn unfolded(&self) -> Vec<u8> {
+        unfold(self.raw)
+    }
+
+    /// The value as text for a reader: folds undone, encoded words decoded, ends trimmed.
+    pub(crate) fn text(&self) -> String {
+        text_of(&self.unfolded())
+    }
+}
+
+/// An unfolded value as text for a reader.
+pub(crate) fn text_of(value: &[u8]) -> String {
+    encoded_word::decode(value).trim().to_owned()
+}
+
+/// Undoes the folds: only the line ends go, the white space stays.
+pub(crate) fn unfold(raw: &[u8]) -> Vec<u8> {
+    raw.iter()
+        .copied()
+        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
+        .collect()
+}
+
+/// Iterates over the fields of a header section. A line that is no field is passed over, and so
+/// are the lines that continue it; `From ` at the very top is a line of an mbox.
+pub(crate) fn fields(section: &[u8]) -> Fields<'_> {
+    Fields { section, at: 0 }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Fields<'a> {
+    section: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        loop {
+            let start = self.at;
+            let rest = self.section.get(start..).filter(|rest| !rest.is_empty())?;
+            let len = field_len(rest);
+            self.at = start + len;
+            let lines = rest.get(..len).unwrap_or_default();
+            if let Some((name, raw)) = split(lines) {
+                return Some(Field {
+                    name,
+                    raw,
+                    range: start..self.at,
+                });
+            }
+        }
+    }
+}
+
+/// The length of the first line and the lines that continue it.
+fn field_len(section: &[u8]) -> usize {
+    let mut len = 0;
+    while let Some(rest) = section.get(len..) {
+        let Some(end) = memchr(b'\n', rest) else {
+            return section.len();
+        };
+        len += end + 1;
+        if !matches!(section.get(len), Some(b' ' | b'\t')) {
+            break;
+        }
+    }
+    len
+}
+
+/// Splits a field into its name and what follows the colon; blanks before the colon are an
+/// obsolete form (RFC 5322 section 4.5) that real mail still has.
+fn split(lines: &[u8]) -> Option<(&str, &[u8])> {
+    let colon = memchr(b':', lines)?;
+    let (name, value) = lines.split_at(colon);
+    let name = name.trim_ascii_end();
+    let valid = !name.is_empty() && name.iter().all(|byte| (33..=126).contains(byte));
+    let name = valid.then(|| std::str::from_utf8(name).ok()).flatten()?;
+    let value = value.get(1..)?;
+    let value = value.strip_suffix(b"\n").unwrap_or(value);
+    Some((name, value.strip_suffix(b"\r").unwrap_or(value)))
+}
+
+/// The value of the first field of that name.
+pub(crate) fn first<'a>(section: &'a [u8], name: &str) -> Option<Field<'a>> {
+    fields(section).find(|field| field.is(name))
+}
+
+/// The parts of a section that a reader may see, in order: all but the fields that are `hidden`.
+pub(crate) fn visible(section: &[u8], hidden: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    for field in fields(section).filter(|field| hidden(field.name)) {
+        if field.range.start > at {
+            ranges.push(at..field.range.start);
+        }
+        at = field.range.end;
+    }
+    if section.len() > at {
+        ranges.push(at..section.len());
+    }
+    ranges
+}
+
+/// Whether a reader never sees the field: it names blind recipients (RFC 5322 section 3.6.3).
+pub(crate) fn names_blind_recipients(name: &str) -> bool {
+    name.eq_ignore_ascii_case("Bcc") || name.eq_ignore_ascii_case("Resent-Bcc")
+}
+
+/// Trims blanks and line ends on both sides.
+pub(crate) fn trim(value: &[u8]) -> &[u8] {
+    let start = value.iter().position(|&byte| !is_blank(byte));
+    let end = value.iter().rposition(|&byte| !is_blank(byte));
+    match (start, end) {
+        (Some(start), Some(end)) => value.get(start..=end).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_folds_and_places() {
+        let section = b"From x\nA: 1\r\n 2\r\nno field\n more\nB : 3\n\t\nC:";
+        let found: Vec<_> = fields(section)
+            .map(|field| (field.name, field.raw.to_vec(), field.range))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("A", b" 1\r\n 2".to_vec(), 7..17),
+                ("B", b" 3\n\t".to_vec(), 32..41),
+                ("C", b"".to_vec(), 41..43),
+            ]
+        );
+    }
+
+    #[test]
+    fn blind_recipients_are_cut_out_with_their_folds() {
+        let section = b"A: 1\r\nbcc: x@y,\r\n z@y\r\nB: 2\r\nResent-Bcc: q\r\n";
+        let seen: Vec<u8> = visible(section, names_blind_recipients)
+            .into_iter()
+            .flat_map(|range| section[range].to_vec())
+            .collect();
+        assert_eq!(seen, b"A: 1\r\nB: 2\r\n");
+    }
+}

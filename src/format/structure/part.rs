@@ -1,0 +1,136 @@
+//! One part of a message: where it is and what its header section says of it.
+
+use std::ops::Range;
+
+use super::super::fields;
+use super::super::parameters::Parameters;
+
+/// What a part holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PartKind {
+    Leaf,
+    Multipart,
+}
+
+/// How the bytes of a body were made fit for mail (RFC 2045 section 6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Identity,
+    QuotedPrintable,
+    Base64,
+    /// One that nobody knows; the body is taken as it is.
+    Unknown(String),
+}
+
+/// A row of the table.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) parent: Option<usize>,
+    pub(crate) header: Range<u64>,
+    pub(crate) body: Range<u64>,
+    pub(crate) kind: PartKind,
+    /// In lower case, `text/plain` if there is none.
+    pub(crate) media_type: String,
+    pub(crate) charset: Option<String>,
+    pub(crate) encoding: Encoding,
+    pub(crate) is_attachment: bool,
+    pub(crate) file_name: Option<String>,
+    pub(crate) content_id: Option<String>,
+    pub(crate) content_location: Option<String>,
+    pub(super) boundary: Option<Vec<u8>>,
+    pub(super) unclosed: bool,
+}
+
+impl Part {
+    /// Reads the header section of a part; in a digest a part without a type is a message.
+    pub(super) fn new(section: &[u8], in_digest: bool) -> Self {
+        let value = |name| fields::first(section, name).map(|field| field.unfolded());
+        let text = |name| fields::first(section, name).map(|field| field.text());
+        let content_type = value("Content-Type").map(|value| Parameters::parse(&value));
+        let disposition = value("Content-Disposition").map(|value| Parameters::parse(&value));
+        let media_type = media_type(content_type.as_ref(), in_digest);
+        let is_multipart = media_type.starts_with("multipart/");
+        let of_type = |name| content_type.as_ref().and_then(|read| read.text(name));
+        let file_name = disposition
+            .as_ref()
+            .and_then(|read| read.text("filename"))
+            .or_else(|| of_type("name"));
+        Self {
+            parent: None,
+            header: 0..0,
+            body: 0..0,
+            kind: if is_multipart {
+                PartKind::Multipart
+            } else {
+                PartKind::Leaf
+            },
+            charset: of_type("charset"),
+            encoding: encoding(value("Content-Transfer-Encoding")),
+            is_attachment: disposition.is_some_and(|read| read.value == "attachment"),
+            file_name: file_name.map(bounded),
+            content_id: text("Content-ID").map(|id| bounded(without_brackets(&id))),
+            content_location: text("Content-Location").map(bounded),
+            boundary: content_type
+                .filter(|_| is_multipart)
+                .and_then(|read| read.raw("boundary"))
+                .filter(|boundary| !boundary.is_empty()),
+            media_type,
+            unclosed: false,
+        }
+    }
+
+    /// What is left when no more parts are taken.
+    pub(super) fn rest(start: u64, parent: Option<usize>) -> Self {
+        let mut part = Self::new(b"", false);
+        part.media_type = "application/octet-stream".to_owned();
+        part.is_attachment = true;
+        part.header = start..start;
+        part.body = start..start;
+        part.parent = parent;
+        part
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        self.media_type == "text/plain"
+    }
+
+    pub(crate) fn is_html(&self) -> bool {
+        self.media_type == "text/html"
+    }
+}
+
+fn media_type(content_type: Option<&Parameters>, in_digest: bool) -> String {
+    let value = content_type.map_or("", |read| read.value.as_str());
+    match value.split_once('/') {
+        Some((kind, subtype)) if !kind.is_empty() && !subtype.is_empty() => value.to_owned(),
+        _ if value.is_empty() && in_digest => "message/rfc822".to_owned(),
+        _ if value.is_empty() || value.starts_with("text") => "text/plain".to_owned(),
+        _ => "application/octet-stream".to_owned(),
+    }
+}
+
+fn encoding(value: Option<Vec<u8>>) -> Encoding {
+    let name = Parameters::parse(&value.unwrap_or_default()).value;
+    match name.as_str() {
+        "" | "7bit" | "8bit" | "binary" => Encoding::Identity,
+        "quoted-printable" => Encoding::QuotedPrintable,
+        "base64" => Encoding::Base64,
+        _ => Encoding::Unknown(name),
+    }
+}
+
+pub(crate) fn without_brackets(id: &str) -> String {
+    let id = id.trim();
+    let id = id.strip_prefix('<').unwrap_or(id);
+    id.strip_suffix('>').unwrap_or(id).to_owned()
+}
+
+/// Ten thousand parts may each have a name: together they must stay small.
+fn bounded(mut text: String) -> String {
+    const MOST: usize = 1024;
+    if text.len() > MOST {
+        let end = (0..=MOST).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
+    }
+    text
+}

@@ -1,0 +1,91 @@
+//! The test double: records every call, and lets the n-th fail or the process die there.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::{Op, Probe};
+
+/// How the chosen call fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// It does nothing and returns this error.
+    Before(io::ErrorKind),
+    /// It does its work and returns this error all the same.
+    After(io::ErrorKind),
+    /// It and every later call does nothing and returns this error.
+    Lasting(io::ErrorKind),
+    /// The process dies before the call: nothing happens any more.
+    Crash,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: Vec<(Op, PathBuf)>,
+    fault: Option<(usize, Fault)>,
+    struck: bool,
+}
+
+/// What a [`Probe`] follows.
+#[derive(Debug, Default)]
+pub(crate) struct Plan(Mutex<State>);
+
+impl Plan {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(crate) fn probe(self: &Arc<Self>) -> Probe {
+        Probe(Some(Arc::clone(self)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// From now on the `n`-th call (from 0) fails so.
+    pub(crate) fn arm(&self, n: usize, fault: Fault) {
+        let mut state = self.state();
+        state.calls.clear();
+        state.struck = false;
+        state.fault = Some((n, fault));
+    }
+
+    /// From now on nothing fails; returns what was called since the plan was armed.
+    pub(crate) fn disarm(&self) -> Vec<(Op, PathBuf)> {
+        let mut state = self.state();
+        state.fault = None;
+        std::mem::take(&mut state.calls)
+    }
+
+    /// Whether the chosen call was reached.
+    pub(crate) fn struck(&self) -> bool {
+        self.state().struck
+    }
+
+    pub(super) fn run<T>(
+        &self,
+        op: Op,
+        path: &Path,
+        work: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let fault = {
+            let mut state = self.state();
+            let n = state.calls.len();
+            state.calls.push((op, path.to_path_buf()));
+            let fault = state.fault.and_then(|(at, fault)| match fault {
+                Fault::Before(_) | Fault::After(_) if n == at => Some(fault),
+                Fault::Lasting(_) | Fault::Crash if n >= at => Some(fault),
+                _ => None,
+            });
+            state.struck |= fault.is_some();
+            fault
+        };
+        match fault {
+            None => work(),
+            Some(Fault::Before(kind) | Fault::Lasting(kind)) => Err(kind.into()),
+            Some(Fault::After(kind)) => work().and(Err(kind.into())),
+            Some(Fault::Crash) => Err(io::Error::other("the process is dead")),
+        }
+    }
+}

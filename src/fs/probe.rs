@@ -1,0 +1,65 @@
+//! Where a test can look into, and break, every call to the file system.
+
+use std::io;
+use std::path::Path;
+#[cfg(test)]
+use std::sync::Arc;
+
+use super::{Failure, Op, Result};
+
+/// Stands around every call. It does nothing outside this crate's own tests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Probe(#[cfg(test)] pub(super) Option<Arc<super::double::Plan>>);
+
+impl Probe {
+    pub(super) fn call<T>(
+        &self,
+        op: Op,
+        path: &Path,
+        work: impl FnOnce() -> io::Result<T>,
+    ) -> Result<T> {
+        self.run(op, path, work)
+            .map_err(|source| Failure::new(op, path.to_path_buf(), source))
+    }
+
+    /// The same for an operation on two paths: a failure names the second, where it would go.
+    pub(super) fn call_on<T>(
+        &self,
+        op: Op,
+        from: &Path,
+        to: &Path,
+        work: impl FnOnce() -> io::Result<T>,
+    ) -> Result<T> {
+        self.run(op, to, work).map_err(|source| {
+            let path = match source.kind() {
+                io::ErrorKind::NotFound => from,
+                _ => to,
+            };
+            Failure::new(op, path.to_path_buf(), source)
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn run<T>(
+        &self,
+        op: Op,
+        path: &Path,
+        work: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        match &self.0 {
+            Some(plan) => plan.run(op, path, work),
+            None => work(),
+        }
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "the form of this method under test uses it")]
+    pub(super) fn run<T>(
+        &self,
+        _: Op,
+        _: &Path,
+        work: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        work()
+    }
+}

@@ -1,0 +1,62 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
+mod address_entry;
+mod attachments;
+mod delivery;
+mod draft;
+mod draft_attachments;
+mod error;
+mod folder;
+mod format;
+mod fs;
+mod headers;
+mod importance;
+mod limits;
+mod message;
+mod message_file;
+mod messages;
+mod new_mail;
+mod profile;
+mod reading;
+mod recipients;
+mod sent;
+mod server;
+mod session;
+mod state;
+mod store;
+pub mod time;
+mod transport;
+
+pub use address_entry::AddressEntry;
+pub use attachments::{Attachment, AttachmentReader, Attachments};
+pub use delivery::Delivered;
+pub use draft::Draft;
+pub use draft_attachments::{DraftAttachment, DraftAttachments};
+pub use error::{CdoCode, Error, ErrorKind, Problem, Result, SendError};
+pub use folder::{Folder, FolderType, Inbox, Outbox, OutboxMessages};
+pub use headers::{Header, Headers};
+pub use importance::Importance;
+pub use limits::Limits;
+pub use message::Message;
+pub use message_file::MessageFile;
+pub use messages::{Messages, MessagesIter};
+pub use new_mail::{BodyFormat, NewMail};
+pub use profile::Profile;
+pub use recipients::{Recipient, RecipientType, Recipients};
+pub use sent::Sent;
+pub use server::{Delivery, Durability, MailServer, MailServerBuilder};
+pub use session::Session;
+pub use store::Writer;

@@ -1,0 +1,229 @@
+//! A received message.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::address_entry::AddressEntry;
+use crate::attachments::Attachments;
+use crate::error::{Problem, Result};
+use crate::headers::Headers;
+use crate::importance::Importance;
+use crate::reading::{Origin, Reading};
+use crate::recipients::Recipients;
+use crate::store::{DropOrigin, Entry};
+
+/// A received message (CDONTS `Message` in the Inbox). It can be read and deleted, nothing else.
+///
+/// What a listing knows is there at once: [`sender`](Message::sender), [`subject`](Message::subject),
+/// [`time_received`](Message::time_received), [`size`](Message::size). All else opens the file, and
+/// fails with [`MessageGone`](crate::ErrorKind::MessageGone) when it was deleted or rewritten since.
+/// A clone is the same message; it may go to another thread and outlive its session.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # use cdonts::*;
+/// # let server = MailServer::temporary()?;
+/// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+/// for message in session.inbox().messages()? {
+///     println!("{} from {}", message.subject(), message.sender());
+///     println!("{}", message.text()?);
+///     for attachment in message.attachments()? {
+///         attachment.write_to_dir("saved")?;
+///     }
+///     message.delete()?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Message(Arc<Inner>);
+
+struct Inner {
+    origin: DropOrigin,
+    sender: AddressEntry,
+    reading: Reading,
+}
+
+impl Message {
+    pub(crate) fn new(origin: DropOrigin) -> Self {
+        let rules = &origin.store.rules;
+        let reading = Reading::new(
+            Origin::Drop(origin.clone()),
+            rules.dot_stuffed,
+            rules.limits.clone(),
+        );
+        Self(Arc::new(Inner {
+            sender: origin.entry.summary.sender.clone().into(),
+            reading,
+            origin,
+        }))
+    }
+
+    fn entry(&self) -> &Entry {
+        &self.0.origin.entry
+    }
+
+    /// The From field: what the sender claims to be.
+    #[doc(alias = "Message.Sender")]
+    pub fn sender(&self) -> &AddressEntry {
+        &self.0.sender
+    }
+
+    /// The subject, decoded; may be empty.
+    #[doc(alias = "Message.Subject")]
+    pub fn subject(&self) -> &str {
+        &self.entry().summary.subject
+    }
+
+    /// When the server received it: the newest `Received` field, else the time of the file.
+    #[doc(alias = "Message.TimeReceived")]
+    pub fn time_received(&self) -> SystemTime {
+        let entry = self.entry();
+        let of_file = || entry.stamp.modified();
+        entry.summary.received.unwrap_or_else(of_file)
+    }
+
+    /// Octets of the source as a reader sees it; in a dot-stuffed drop doubled dots count.
+    #[doc(alias = "Message.Size")]
+    pub fn size(&self) -> u64 {
+        self.entry().summary.size
+    }
+
+    /// The reverse-path of the envelope (RFC 5321) without brackets: who gets an error report.
+    /// Empty for reports and other automatic mail, and when the mail server did not write it.
+    pub fn reverse_path(&self) -> &str {
+        &self.entry().summary.reverse_path
+    }
+
+    /// The address of the envelope under which the session got it, as the mail server wrote it.
+    /// Empty for an [unclaimed](crate::MailServer::unclaimed) message.
+    pub fn delivered_to(&self) -> &str {
+        &self.entry().summary.delivered_to
+    }
+
+    /// The name of its file below the drop directory, in a Maildir with `new/` or `cur/`.
+    pub fn file_name(&self) -> PathBuf {
+        self.entry().relative_path()
+    }
+
+    /// The recipients in To and Cc, as the sender wrote them.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    #[doc(alias = "Message.Recipients")]
+    pub fn recipients(&self) -> Result<&Recipients> {
+        self.0.reading.recipients()
+    }
+
+    /// The importance by Importance or X-Priority; normal without either.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    #[doc(alias = "Message.Importance")]
+    pub fn importance(&self) -> Result<Importance> {
+        self.0.reading.importance()
+    }
+
+    /// The Date field; `None` when there is none or it holds no date.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    #[doc(alias = "Message.TimeSent")]
+    pub fn time_sent(&self) -> Result<Option<SystemTime>> {
+        self.0.reading.time_sent()
+    }
+
+    /// The text; made from the HTML when only that was sent.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    #[doc(alias = "Message.Text")]
+    pub fn text(&self) -> Result<String> {
+        self.0.reading.text()
+    }
+
+    /// The HTML; made from the text when only that was sent. It is the sender's: before it is
+    /// shown in a page of your own, a sanitizer must clean it.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    #[doc(alias = "HTMLText")]
+    #[doc(alias = "Message.HTMLText")]
+    pub fn html_text(&self) -> Result<String> {
+        self.0.reading.html_text()
+    }
+
+    /// The text as it was sent; `None` when none was.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    pub fn text_part(&self) -> Result<Option<String>> {
+        self.0.reading.text_part()
+    }
+
+    /// The HTML as it was sent; `None` when none was.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    pub fn html_part(&self) -> Result<Option<String>> {
+        self.0.reading.html_part()
+    }
+
+    /// The attachments, not read yet.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    #[doc(alias = "Message.Attachments")]
+    pub fn attachments(&self) -> Result<Attachments> {
+        self.0.reading.attachments()
+    }
+
+    /// The header fields, in order.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    pub fn headers(&self) -> Result<Headers> {
+        self.0.reading.headers()
+    }
+
+    /// What is wrong with the message and was read as well as it could be.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    pub fn problems(&self) -> Result<Vec<Problem>> {
+        self.0.reading.problems()
+    }
+
+    /// Writes the source, without what the mail server put on top for the delivery and without
+    /// `Bcc`; returns how many octets it has.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit, and when the writer fails.
+    pub fn write_to(&self, to: &mut dyn Write) -> Result<u64> {
+        self.0.reading.write_to(to)
+    }
+
+    /// Deletes the message for the session's address. When its file is for others too, they keep
+    /// it; the last one to delete it removes the file.
+    ///
+    /// # Errors
+    /// [`MessageGone`](crate::ErrorKind::MessageGone) when it was deleted already,
+    /// [`NoAccess`](crate::ErrorKind::NoAccess) when the drop or the state directory cannot be
+    /// written to. After an error the message is still there.
+    #[doc(alias = "Message.Delete")]
+    pub fn delete(self) -> Result<()> {
+        self.0.origin.delete()
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("file_name", &self.file_name())
+            .field("subject", &self.subject())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,261 @@
+//! Reading a message, wherever it is: what the objects that show one have in common.
+
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use crate::attachments::Attachments;
+use crate::error::{Error, Problem, Result};
+use crate::format::body::{self, BodyReader};
+use crate::format::bytes::{Bytes, read_range};
+use crate::format::fields::{self, names_blind_recipients, visible};
+use crate::format::structure::{Encoding, Part, PartKind, Structure, scan};
+use crate::format::{address_list, date, html};
+use crate::headers::Headers;
+use crate::importance::Importance;
+use crate::limits::Limits;
+use crate::recipients::{Recipient, RecipientType, Recipients};
+use crate::store::DropOrigin;
+
+/// Where the bytes of a message come from each time it is read.
+#[derive(Clone)]
+pub(crate) enum Origin {
+    /// A file of the drop, opened anew and checked.
+    Drop(DropOrigin),
+    /// Bytes that are held.
+    Held(Arc<dyn Bytes>),
+}
+
+impl Origin {
+    /// The bytes, and where the message begins in them.
+    pub(crate) fn open(&self) -> Result<(Arc<dyn Bytes>, u64)> {
+        match self {
+            Self::Drop(origin) => origin.open(),
+            Self::Held(bytes) => Ok((Arc::clone(bytes), 0)),
+        }
+    }
+}
+
+/// A message that is parsed when it is first asked for something.
+pub(crate) struct Reading {
+    origin: Origin,
+    dot_stuffed: bool,
+    limits: Limits,
+    parsed: OnceLock<Arc<Parsed>>,
+    recipients: OnceLock<Recipients>,
+}
+
+/// What was found; bodies are not kept.
+pub(crate) struct Parsed {
+    structure: Structure,
+    text: Option<usize>,
+    html: Option<usize>,
+    attachments: Vec<usize>,
+}
+
+impl Parsed {
+    /// The text (HTML) body is the first plain (HTML) leaf that is no attachment; a further one
+    /// without a name is neither body nor attachment; every other leaf is an attachment.
+    fn new(structure: Structure) -> Self {
+        let leaves = || {
+            structure
+                .parts
+                .iter()
+                .enumerate()
+                .filter(|(_, part)| part.kind == PartKind::Leaf)
+        };
+        let body = |is_wanted: fn(&Part) -> bool| {
+            leaves()
+                .find(|(_, part)| is_wanted(part) && !part.is_attachment)
+                .map(|(index, _)| index)
+        };
+        let (text, html) = (body(Part::is_text), body(Part::is_html));
+        let attachments = leaves()
+            .filter(|(index, part)| {
+                let is_body = text == Some(*index) || html == Some(*index);
+                let is_nameless_text = (part.is_text() || part.is_html())
+                    && part.file_name.is_none()
+                    && !part.is_attachment;
+                !is_body && !is_nameless_text
+            })
+            .map(|(index, _)| index)
+            .collect();
+        Self {
+            structure,
+            text,
+            html,
+            attachments,
+        }
+    }
+
+    fn part(&self, index: Option<usize>) -> Option<&Part> {
+        self.structure.parts.get(index?)
+    }
+
+    fn header(&self) -> &[u8] {
+        &self.structure.header
+    }
+}
+
+impl Reading {
+    pub(crate) fn new(origin: Origin, dot_stuffed: bool, limits: Limits) -> Self {
+        Self {
+            origin,
+            dot_stuffed,
+            limits,
+            parsed: OnceLock::new(),
+            recipients: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn parsed(&self) -> Result<&Arc<Parsed>> {
+        if let Some(parsed) = self.parsed.get() {
+            return Ok(parsed);
+        }
+        let (bytes, start) = self.origin.open()?;
+        let structure = scan(bytes.as_ref(), start, self.dot_stuffed, &self.limits)?;
+        bytes.verify()?;
+        Ok(self.parsed.get_or_init(|| Arc::new(Parsed::new(structure))))
+    }
+
+    pub(crate) fn headers(&self) -> Result<Headers> {
+        Ok(Headers::of_section(self.parsed()?.header()))
+    }
+
+    /// The unfolded value of the first field of that name.
+    pub(crate) fn value(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let field = fields::first(self.parsed()?.header(), name).map(|field| field.unfolded());
+        Ok(field)
+    }
+
+    pub(crate) fn recipients(&self) -> Result<&Recipients> {
+        if let Some(recipients) = self.recipients.get() {
+            return Ok(recipients);
+        }
+        let mut recipients = Recipients::default();
+        let mut left = self.limits.recipients;
+        for field in fields::fields(self.parsed()?.header()) {
+            let kind = [RecipientType::To, RecipientType::Cc]
+                .into_iter()
+                .find(|kind| field.is(kind.name()));
+            let Some(kind) = kind else { continue };
+            let entries = address_list::parse(&field.unfolded(), left.saturating_add(1));
+            if entries.len() > left {
+                return Err(Limits::exceeded("recipients", self.limits.recipients));
+            }
+            left -= entries.len();
+            for entry in entries {
+                recipients.push(Recipient::new(entry.name, &entry.address, kind));
+            }
+        }
+        recipients.sort_by_type();
+        Ok(self.recipients.get_or_init(|| recipients))
+    }
+
+    pub(crate) fn importance(&self) -> Result<Importance> {
+        let text = |name| -> Result<Option<String>> {
+            let value = self.value(name)?;
+            Ok(value.map(|value| String::from_utf8_lossy(&value).trim().to_owned()))
+        };
+        if let Some(importance) = text("Importance")?.and_then(|name| Importance::from_name(&name)) {
+            return Ok(importance);
+        }
+        let priority = text("X-Priority")?.and_then(|value| Importance::from_priority(&value));
+        Ok(priority.unwrap_or_default())
+    }
+
+    pub(crate) fn time_sent(&self) -> Result<Option<SystemTime>> {
+        Ok(self.value("Date")?.and_then(|value| date::parse(&value)))
+    }
+
+    fn body(&self, part: Option<&Part>) -> Result<Option<(String, Vec<Problem>)>> {
+        let Some(part) = part else { return Ok(None) };
+        let (bytes, _) = self.origin.open()?;
+        body::text(bytes, part, self.dot_stuffed, &self.limits).map(Some)
+    }
+
+    pub(crate) fn text_part(&self) -> Result<Option<String>> {
+        let parsed = self.parsed()?;
+        Ok(self.body(parsed.part(parsed.text))?.map(|(text, _)| text))
+    }
+
+    pub(crate) fn html_part(&self) -> Result<Option<String>> {
+        let parsed = self.parsed()?;
+        Ok(self.body(parsed.part(parsed.html))?.map(|(html, _)| html))
+    }
+
+    pub(crate) fn text(&self) -> Result<String> {
+        match self.text_part()? {
+            Some(text) => Ok(text),
+            None => Ok(self.html_part()?.map_or(String::new(), |source| html::to_text(&source))),
+        }
+    }
+
+    pub(crate) fn html_text(&self) -> Result<String> {
+        match self.html_part()? {
+            Some(html) => Ok(html),
+            None => Ok(self.text_part()?.map_or(String::new(), |text| html::from_text(&text))),
+        }
+    }
+
+    pub(crate) fn attachments(&self) -> Result<Attachments> {
+        let parsed = self.parsed()?;
+        let parts = parsed
+            .attachments
+            .iter()
+            .filter_map(|&index| parsed.part(Some(index)))
+            .cloned();
+        Ok(Attachments::new(self.origin.clone(), parts, self.dot_stuffed))
+    }
+
+    /// What is wrong with the message and how it was read nevertheless.
+    pub(crate) fn problems(&self) -> Result<Vec<Problem>> {
+        let parsed = self.parsed()?;
+        let mut problems = parsed.structure.problems.clone();
+        for part in &parsed.structure.parts {
+            if let Encoding::Unknown(name) = &part.encoding {
+                problems.push(Problem::new(format!(
+                    "the transfer encoding `{name}` is not known; the part is shown as it is"
+                )));
+            }
+        }
+        for index in [parsed.text, parsed.html] {
+            if let Some((_, found)) = self.body(parsed.part(index))? {
+                problems.extend(found);
+            }
+        }
+        for name in ["Date", "From"] {
+            if fields::first(parsed.header(), name).is_none() {
+                problems.push(Problem::new(format!("the field `{name}` is missing")));
+            }
+        }
+        if self.value("Date")?.is_some() && self.time_sent()?.is_none() {
+            problems.push(Problem::new("the field `Date` holds no date"));
+        }
+        Ok(problems)
+    }
+
+    /// Writes the source as a reader may see it: without the server's run and blind recipients.
+    pub(crate) fn write_to(&self, to: &mut dyn Write) -> Result<u64> {
+        let parsed = self.parsed()?;
+        let (bytes, start) = self.origin.open()?;
+        let body_start = parsed.structure.parts.first().map_or(start, |part| part.body.start);
+        let section = read_range(bytes.as_ref(), start, body_start)?;
+        let mut ranges: Vec<_> = visible(&section, names_blind_recipients)
+            .into_iter()
+            .map(|range| start + range.start as u64..start + range.end as u64)
+            .collect();
+        ranges.push(body_start..bytes.len());
+        let mut total = 0;
+        for range in ranges {
+            let mut reader = BodyReader::raw(Arc::clone(&bytes), range, self.dot_stuffed);
+            total += body::copy(&mut reader, |block| to.write_all(block).map_err(write_failed))?;
+        }
+        Ok(total)
+    }
+}
+
+/// A failure of the caller's own writer.
+pub(crate) fn write_failed(source: std::io::Error) -> Error {
+    Error::new(crate::ErrorKind::Io, "cannot write to the writer that was given").with_source(source)
+}

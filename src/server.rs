@@ -1,0 +1,204 @@
+//! The mail server: which directories there are and how they are used.
+
+mod background;
+mod builder;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use background::Delivery;
+pub use builder::{Durability, MailServerBuilder};
+
+use crate::delivery::{self, Delivered, Spool};
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::fs::outside::TemporaryDir;
+use crate::messages::Messages;
+use crate::state::new_id;
+use crate::store::{DropStore, Whose};
+
+/// A mail server on this machine: its directories, its local domains, its limits.
+///
+/// An application opens it once and shares it: a clone is the same server. CDONTS had it in the
+/// machine's registry.
+///
+/// ```no_run
+/// use cdonts::{MailServer, NewMail};
+///
+/// # fn main() -> cdonts::Result<()> {
+/// let server = MailServer::open("/var/spool/mailroot")?;
+/// NewMail::new(&server)
+///     .from("shop@example.com")
+///     .to("jane@example.com; joe@example.com")
+///     .subject("Your order")
+///     .body("It is on its way.")
+///     .send()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct MailServer(Arc<Inner>);
+
+pub(crate) type Authorize = dyn Fn(&str) -> bool + Send + Sync;
+
+struct Inner {
+    spool: Spool,
+    authorize: Option<Box<Authorize>>,
+    // The last field: the directory goes when nothing uses it any more.
+    _temporary: Option<TemporaryDir>,
+}
+
+impl MailServer {
+    /// Opens the mail server whose directories are below `mailroot`: `Pickup` and `Drop`, which
+    /// must be there, and `State`, `Badmail`, which are made when they are needed first.
+    ///
+    /// # Errors
+    /// [`PathNotFound`](ErrorKind::PathNotFound) when a directory is missing: with
+    /// [`MailServerBuilder::create_directories`] they are made. [`Configuration`](ErrorKind::Configuration)
+    /// when `State` was made under other settings.
+    pub fn open(mailroot: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().mailroot(mailroot).open()
+    }
+
+    /// A whole mail server in a new directory, gone with its last clone. Its local domain is
+    /// `example.com`. For tests and for trying things out: it is the real thing in small.
+    ///
+    /// ```
+    /// use cdonts::{MailServer, NewMail, Session};
+    ///
+    /// # fn main() -> cdonts::Result<()> {
+    /// let server = MailServer::temporary()?;
+    /// NewMail::new(&server).from("a@example.com").to("jane@example.com").subject("Hi").send()?;
+    /// let jane = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+    /// assert_eq!(jane.inbox().messages()?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the system's directory for temporary files cannot be written to.
+    pub fn temporary() -> Result<Self> {
+        let root = std::env::temp_dir().join(format!("cdonts-{}", new_id()));
+        Self::builder()
+            .mailroot(&root)
+            .create_directories()
+            .local_domain("example.com")
+            .open_temporary(root)
+    }
+
+    /// A mail server with other settings than [`MailServer::open`] has.
+    pub fn builder() -> MailServerBuilder {
+        MailServerBuilder::new()
+    }
+
+    fn new(
+        spool: Spool,
+        authorize: Option<Box<Authorize>>,
+        temporary: Option<PathBuf>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            spool,
+            authorize,
+            _temporary: temporary.map(TemporaryDir::new),
+        }))
+    }
+
+    pub(crate) fn spool(&self) -> &Spool {
+        &self.0.spool
+    }
+
+    pub(crate) fn allows(&self, address: &str) -> bool {
+        self.0.authorize.as_ref().is_none_or(|allows| allows(address))
+    }
+
+    /// The drop store, after what was handed over has been moved into it.
+    pub(crate) fn drop_store(&self) -> Result<&Arc<DropStore>> {
+        let spool = self.spool();
+        let store = spool.drop.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Configuration,
+                "the mail server has no Drop to read from; set one with `drop_dir`",
+            )
+        })?;
+        if delivery::has_committed(spool)? {
+            delivery::recover(spool)?;
+        }
+        Ok(store)
+    }
+
+    /// Delivers what is complete in Pickup now, including files of other programs: to Drop what is
+    /// for a local domain, to Badmail what cannot be understood. What is only for other domains
+    /// stays for the mail server that relays it. Waits at most one settle period (one second).
+    ///
+    /// Only for a Pickup that no other program empties.
+    ///
+    /// # Errors
+    /// [`Configuration`](ErrorKind::Configuration) without Pickup, Drop and local domain. What
+    /// concerns one file is a [problem](Delivered::problems), not an error.
+    pub fn deliver_now(&self) -> Result<Delivered> {
+        delivery::deliver_now(self.spool())
+    }
+
+    /// Waits until everything that was sent is in its place: copies that could not be moved there
+    /// (see [`Sent::pending`](crate::Sent::pending)) are tried again.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut) when something is still left after `timeout`.
+    pub fn deliver_pending(&self, timeout: Duration) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let problems = delivery::recover(self.spool())?;
+            if !delivery::has_committed(self.spool())? {
+                return Ok(());
+            }
+            if begin.elapsed() >= timeout {
+                let reason = problems.first().map_or("another program works on it", Problem::text);
+                let message = format!("messages are still waiting to be moved: {reason}");
+                return Err(Error::new(ErrorKind::TimedOut, message));
+            }
+            std::thread::sleep(Duration::from_millis(20).min(timeout));
+        }
+    }
+
+    /// The files of the drop that are nobody's, for the owner of the server: its server wrote no
+    /// recipient on top of them, or the [`Profile`](crate::Profile) is not the right one.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// let server = cdonts::MailServer::temporary()?;
+    /// for message in server.unclaimed()? {
+    ///     println!("{}", message.subject());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no drop or it cannot be listed.
+    pub fn unclaimed(&self) -> Result<Messages> {
+        let store = self.drop_store()?;
+        Ok(Messages::new(store, None, store.scan(Whose::Nobody)?))
+    }
+
+    /// What is wrong with single files of the drop, by name: for the owner of the server, since
+    /// the names may be of anybody's mail. Files that cannot be read, or are still being written.
+    ///
+    /// # Errors
+    /// When there is no drop or it cannot be listed.
+    pub fn problems(&self) -> Result<Vec<Problem>> {
+        Ok(self.drop_store()?.scan(Whose::Nobody)?.problems)
+    }
+}
+
+impl fmt::Debug for MailServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spool = self.spool();
+        f.debug_struct("MailServer")
+            .field("pickup", &spool.pickup.as_ref().map(|pickup| pickup.dir.path()))
+            .field("drop", &spool.drop.as_ref().map(|drop| drop.root().path()))
+            .field("state", &spool.state.path())
+            .field("local_domains", &spool.local_domains)
+            .finish_non_exhaustive()
+    }
+}

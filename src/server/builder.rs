@@ -1,0 +1,419 @@
+//! The settings of a mail server.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::{Authorize, MailServer};
+use crate::delivery::{self, Pickup, Spool};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::address::domain_key;
+use crate::fs::{Dir, Modes, Probe};
+use crate::limits::Limits;
+use crate::profile::Profile;
+use crate::state::{Setting, State};
+use crate::store::settle::Settling;
+use crate::store::{DropRules, DropStore, Writer};
+
+/// Whether what is sent survives a power cut.
+///
+/// ```
+/// use cdonts::{Durability, MailServer};
+///
+/// let builder = MailServer::builder().durability(Durability::Atomic);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// When `send` has returned, the message is on the disk. The default.
+    #[default]
+    Durable,
+    /// A message appears whole or not at all, but a power cut can lose those of the last seconds.
+    /// Many times faster.
+    Atomic,
+}
+
+/// Builds a [`MailServer`]; nothing is looked at before [`open`](MailServerBuilder::open).
+///
+/// ```
+/// use cdonts::{MailServer, Profile};
+///
+/// # fn main() -> cdonts::Result<()> {
+/// # let root = tempfile::tempdir().unwrap();
+/// # let root = root.path();
+/// // A mail server of its own for one domain:
+/// let server = MailServer::builder()
+///     .mailroot(root.join("mail"))
+///     .create_directories()
+///     .local_domain("example.com")
+///     .open()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a mail server is there only when it is opened"]
+#[derive(Default)]
+pub struct MailServerBuilder {
+    mailroot: Option<PathBuf>,
+    create_directories: bool,
+    pickup_dir: Option<PathBuf>,
+    drop_dir: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    profile: Profile,
+    drop_writer: Option<Writer>,
+    pickup_writer: Option<Writer>,
+    pickup_dot_stuffed: bool,
+    drop_dot_stuffed: bool,
+    case_sensitive_local_part: bool,
+    group_shared: bool,
+    local_domains: Vec<String>,
+    durability: Durability,
+    limits: Limits,
+    authorize: Option<Box<Authorize>>,
+    rebuild_state: bool,
+    temporary: bool,
+    pub(crate) probe: Probe,
+}
+
+impl MailServerBuilder {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The directory that holds `Pickup`, `Drop`, `Badmail` and `State`.
+    pub fn mailroot(mut self, dir: impl AsRef<Path>) -> Self {
+        self.mailroot = Some(dir.as_ref().to_path_buf());
+        self
+    }
+
+    /// Makes the directories that are missing (with a mailroot `Pickup`, `Drop`, `Queue` and
+    /// `Badmail`). Off by default: a Pickup that nobody empties would swallow mail.
+    pub fn create_directories(mut self) -> Self {
+        self.create_directories = true;
+        self
+    }
+
+    /// The directory that messages to be sent are put into; by default `Pickup` of the mailroot.
+    pub fn pickup_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.pickup_dir = Some(dir.as_ref().to_path_buf());
+        self
+    }
+
+    /// The directory that received messages are in, and how its server writes for whom each is; by
+    /// default `Drop` of the mailroot with [`Profile::IisDrop`]. One with `new/`, `cur/` and
+    /// `tmp/` in it is read as a Maildir.
+    pub fn drop_dir(mut self, dir: impl AsRef<Path>, profile: Profile) -> Self {
+        self.drop_dir = Some(dir.as_ref().to_path_buf());
+        self.profile = profile;
+        self
+    }
+
+    /// The directory for what must be remembered: deletions, messages on their way. By default
+    /// `State` of the mailroot. It is made at the first use that needs it.
+    pub fn state_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.state_dir = Some(dir.as_ref().to_path_buf());
+        self
+    }
+
+    /// The profile of the mailroot's `Drop`; [`Profile::IisDrop`] by default.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// How the program that fills the drop writes its files. By default [`Writer::Renames`] for a
+    /// Maildir and for a drop with local delivery, else [`Writer::InPlace`] with one second.
+    pub fn drop_writer(mut self, writer: Writer) -> Self {
+        self.drop_writer = Some(writer);
+        self
+    }
+
+    /// How other programs write their files into Pickup; [`Writer::InPlace`] with one second by
+    /// default.
+    pub fn pickup_writer(mut self, writer: Writer) -> Self {
+        self.pickup_writer = Some(writer);
+        self
+    }
+
+    /// Whether a line of a Pickup file that begins with a dot has it doubled, as the SMTP service
+    /// of IIS expects it. Off by default.
+    pub fn pickup_dot_stuffed(mut self, on: bool) -> Self {
+        self.pickup_dot_stuffed = on;
+        self
+    }
+
+    /// Whether a line of a Drop file that begins with a dot has it doubled, as the SMTP service of
+    /// IIS writes it. Off by default.
+    pub fn drop_dot_stuffed(mut self, on: bool) -> Self {
+        self.drop_dot_stuffed = on;
+        self
+    }
+
+    /// Whether `Jane@` and `jane@` are two mailboxes. Off by default.
+    pub fn case_sensitive_local_part(mut self, on: bool) -> Self {
+        self.case_sensitive_local_part = on;
+        self
+    }
+
+    /// Makes files with mode 0660 and directories with 2770, for programs of one group, instead of
+    /// 0600 and 0700. Off by default.
+    pub fn group_shared(mut self, on: bool) -> Self {
+        self.group_shared = on;
+        self
+    }
+
+    /// A domain whose mail this server delivers itself, into its Drop. May be given several times.
+    pub fn local_domain(mut self, domain: impl Into<String>) -> Self {
+        self.local_domains.push(domain.into());
+        self
+    }
+
+    /// Whether what is sent survives a power cut; [`Durability::Durable`] by default.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How much of a message is read and sent.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Decides whether an address may log on; without it, as in CDONTS, everyone may log on as
+    /// anyone. The hook gets the address in the form in which it compares.
+    pub fn authorize(mut self, hook: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.authorize = Some(Box::new(hook));
+        self
+    }
+
+    /// Takes over a state directory that was made under other settings (profile, dot-stuffing,
+    /// case of local-parts, place of the drop): they are changed for good.
+    pub fn rebuild_state(mut self) -> Self {
+        self.rebuild_state = true;
+        self
+    }
+
+    pub(super) fn open_temporary(mut self, root: PathBuf) -> Result<MailServer> {
+        self.temporary = true;
+        let server = self.open_at(Some(root.clone()));
+        if server.is_err() {
+            drop(crate::fs::outside::TemporaryDir::new(root));
+        }
+        server
+    }
+
+    /// Opens the mail server, and finishes what a program that died has left.
+    ///
+    /// # Errors
+    /// [`PathNotFound`](ErrorKind::PathNotFound) and [`NoAccess`](ErrorKind::NoAccess) name the
+    /// directory. [`Configuration`](ErrorKind::Configuration) when settings do not fit together:
+    /// neither Pickup nor Drop; a local domain without a flat drop of [`Profile::IisDrop`];
+    /// directories of local delivery on several file systems; a state directory that was made
+    /// under other settings.
+    pub fn open(self) -> Result<MailServer> {
+        self.open_at(None)
+    }
+
+    fn open_at(mut self, temporary: Option<PathBuf>) -> Result<MailServer> {
+        if let Some(root) = self.mailroot.clone() {
+            self.fill_in(&root)?;
+        }
+        let modes = Modes {
+            group_shared: self.group_shared,
+        };
+        let local_domains = self.checked_domains()?;
+        let pickup = self.open_dir(self.pickup_dir.as_deref(), "Pickup", modes)?;
+        let drop = self.open_dir(self.drop_dir.as_deref(), "Drop", modes)?;
+        if pickup.is_none() && drop.is_none() {
+            return Err(configuration(
+                "a mail server needs a Pickup or a Drop; set `mailroot`, `pickup_dir` or `drop_dir`",
+            ));
+        }
+        let state = Arc::new(self.state(drop.as_ref(), modes));
+        let drop = drop
+            .map(|drop| self.drop_store(drop, &state, !local_domains.is_empty()))
+            .transpose()?;
+        if !local_domains.is_empty() {
+            check_local_delivery(drop.as_ref(), pickup.as_ref(), self.profile)?;
+            check_one_file_system(drop.as_ref(), &state)?;
+        }
+        if self.rebuild_state {
+            state.rebuild()?;
+        }
+        state.existing()?;
+        let spool = Spool {
+            badmail: self.badmail(pickup.as_ref()),
+            badmail_opened: OnceLock::new(),
+            pickup: pickup.map(|dir| self.pickup(dir)),
+            drop: drop.map(Arc::new),
+            state,
+            local_domains,
+            case_sensitive: self.case_sensitive_local_part,
+            durable: self.durability == Durability::Durable,
+            limits: self.limits,
+            modes,
+            probe: self.probe,
+        };
+        delivery::recover(&spool)?;
+        let root = temporary.filter(|_| self.temporary);
+        Ok(MailServer::new(spool, self.authorize, root))
+    }
+
+    /// The directories of a mailroot where no others were set.
+    fn fill_in(&mut self, root: &Path) -> Result<()> {
+        if self.create_directories {
+            let modes = Modes {
+                group_shared: self.group_shared,
+            };
+            Dir::make_path(root, modes, &self.probe)?;
+            for name in ["Queue", "Badmail"] {
+                Dir::make_path(&root.join(name), modes, &self.probe)?;
+            }
+        }
+        let below = |name: &str| Some(root.join(name));
+        self.pickup_dir = self.pickup_dir.take().or_else(|| below("Pickup"));
+        self.drop_dir = self.drop_dir.take().or_else(|| below("Drop"));
+        self.state_dir = self.state_dir.take().or_else(|| below("State"));
+        Ok(())
+    }
+
+    fn open_dir(&self, path: Option<&Path>, name: &str, modes: Modes) -> Result<Option<Dir>> {
+        let Some(path) = path else { return Ok(None) };
+        if self.create_directories {
+            Dir::make_path(path, modes, &self.probe)?;
+        }
+        match Dir::open_path(path, modes, &self.probe) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(failure) if failure.is_gone() => Err(Error::new(
+                ErrorKind::PathNotFound,
+                format!(
+                    "the {name} directory does not exist; make it, or let \
+                     `MailServer::builder().create_directories()` do it"
+                ),
+            )
+            .with_path(path)),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    fn checked_domains(&self) -> Result<Vec<String>> {
+        self.local_domains
+            .iter()
+            .map(|domain| {
+                domain_key(domain).ok_or_else(|| {
+                    configuration(format!("`{}` is no domain", domain.escape_debug()))
+                })
+            })
+            .collect()
+    }
+
+    fn state(&self, drop: Option<&Dir>, modes: Modes) -> State {
+        let setting = Setting {
+            drop: drop.map(|drop| absolute(drop.path())),
+            profile: self.profile,
+            case_sensitive: self.case_sensitive_local_part,
+            drop_dot_stuffed: self.drop_dot_stuffed,
+        };
+        let path = self.state_dir.as_deref().map(absolute);
+        State::new(path, setting, modes, self.probe.clone())
+    }
+
+    fn drop_store(&self, drop: Dir, state: &Arc<State>, fills_itself: bool) -> Result<DropStore> {
+        let rules = DropRules {
+            profile: self.profile,
+            dot_stuffed: self.drop_dot_stuffed,
+            case_sensitive: self.case_sensitive_local_part,
+            durable: self.durability == Durability::Durable,
+            limits: self.limits.clone(),
+        };
+        DropStore::new(drop, rules, self.drop_writer, fills_itself, Arc::clone(state))
+    }
+
+    fn pickup(&self, dir: Dir) -> Pickup {
+        let default = Writer::InPlace {
+            settle: Duration::from_secs(1),
+        };
+        Pickup {
+            dir,
+            dot_stuffed: self.pickup_dot_stuffed,
+            settling: Settling::new(self.pickup_writer.unwrap_or(default)),
+            looks: AtomicU64::new(0),
+        }
+    }
+
+    /// Beside Pickup, as the SMTP service of IIS has it.
+    fn badmail(&self, pickup: Option<&Dir>) -> Option<PathBuf> {
+        let root = self.mailroot.clone();
+        let beside = || Some(absolute(pickup?.path()).parent()?.to_path_buf());
+        root.or_else(beside).map(|root| root.join("Badmail"))
+    }
+}
+
+fn configuration(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+/// The path as it is known whatever the current directory will be; links are resolved.
+fn absolute(path: &Path) -> PathBuf {
+    if let Ok(path) = path.canonicalize() {
+        return path;
+    }
+    // It need not be there yet, but its parent is.
+    match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(parent)), Some(name)) => parent.join(name),
+        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+    }
+}
+
+/// Local delivery writes the IIS form into a flat directory, by renames on one file system.
+fn check_local_delivery(
+    drop: Option<&DropStore>,
+    pickup: Option<&Dir>,
+    profile: Profile,
+) -> Result<()> {
+    let Some(drop) = drop else {
+        return Err(configuration(
+            "local delivery needs a Drop; set one with `drop_dir`, or leave out `local_domain`",
+        ));
+    };
+    let path = drop.root().path();
+    if drop.is_maildir() || profile != Profile::IisDrop {
+        return Err(configuration(format!(
+            "local delivery needs a flat Drop with the profile `iis-drop`, not a {} with `{}`; \
+             leave out `local_domain`",
+            if drop.is_maildir() { "Maildir" } else { "directory" },
+            profile.name()
+        ))
+        .with_path(path));
+    }
+    if let Some(pickup) = pickup
+        && pickup.own_stat()?.device != drop.root().own_stat()?.device
+    {
+        return Err(configuration(
+            "local delivery needs Pickup and Drop on one file system, since files are moved by \
+             renames; move one of them",
+        )
+        .with_path(path));
+    }
+    Ok(())
+}
+
+/// What is handed over moves from the state directory into the drop by one rename.
+fn check_one_file_system(drop: Option<&DropStore>, state: &State) -> Result<()> {
+    let (Some(drop), Some(path)) = (drop, state.path()) else {
+        return Err(configuration(
+            "local delivery needs a state directory; set one with `state_dir`",
+        ));
+    };
+    let probe = Probe::default();
+    let look = |path: &Path| Dir::open_path(path, Modes::default(), &probe)?.own_stat();
+    let stat = look(path).or_else(|failure| path.parent().map_or(Err(failure), look))?;
+    if stat.device != drop.root().own_stat()?.device {
+        return Err(configuration(
+            "local delivery needs the state directory on the file system of the Drop; set another \
+             one with `state_dir`",
+        )
+        .with_path(path));
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! A session: an identity at a mail server.
+
+use std::sync::Arc;
+
+use crate::error::{CdoCode, Error, ErrorKind, Result};
+use crate::folder::{Folder, FolderType, Inbox, Outbox};
+use crate::format::address::Address;
+use crate::format::field;
+use crate::server::MailServer;
+
+/// Somebody who is logged on at a mail server, under a display name and an address (CDONTS
+/// `Session`). It gives the two folders there are.
+///
+/// As in CDONTS nobody is asked for a password: a program can log on as anyone whose mail the
+/// server has, unless the owner has set [`authorize`](crate::MailServerBuilder::authorize).
+///
+/// ```
+/// use cdonts::{MailServer, Session};
+///
+/// # fn main() -> cdonts::Result<()> {
+/// let server = MailServer::temporary()?;
+/// let session = Session::logon_smtp(&server, "Help Desk", "help@example.com")?;
+/// assert_eq!(session.name(), "Help Desk");
+/// for message in session.inbox().messages()? {
+///     println!("{} from {}", message.subject(), message.sender());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session(Arc<Identity>);
+
+#[derive(Debug)]
+struct Identity {
+    server: MailServer,
+    name: String,
+    address: String,
+    key: String,
+}
+
+impl Session {
+    /// Logs on under a display name, which may be empty, and an address, by which messages are
+    /// found (CDONTS `LogonSMTP`).
+    ///
+    /// # Errors
+    /// [`InvalidAddress`](ErrorKind::InvalidAddress) and [`InvalidValue`](ErrorKind::InvalidValue)
+    /// when one of them cannot stand in a From field, [`LogonFailed`](ErrorKind::LogonFailed) when
+    /// the owner of the server does not let this address log on. All have the code
+    /// `CdoE_LOGON_FAILED`.
+    #[doc(alias = "LogonSMTP")]
+    pub fn logon_smtp(
+        server: &MailServer,
+        display_name: impl Into<String>,
+        address: impl Into<String>,
+    ) -> Result<Self> {
+        let (name, address) = (display_name.into(), address.into());
+        let refused = |error: Error| error.with_code(CdoCode::LogonFailed);
+        field::check_name("Name", &name).map_err(refused)?;
+        let checked = Address::parse(&address).map_err(|reason| {
+            let message = format!("`{}` {reason}", address.escape_debug());
+            refused(Error::new(ErrorKind::InvalidAddress, message).with_field("Address"))
+        })?;
+        let key = checked.key(server.spool().case_sensitive);
+        if !server.allows(&key) {
+            return Err(Error::new(
+                ErrorKind::LogonFailed,
+                "the owner of this mail server does not let this address log on",
+            )
+            .with_field("Address"));
+        }
+        Ok(Self(Arc::new(Identity {
+            server: server.clone(),
+            name,
+            address: checked.to_string(),
+            key,
+        })))
+    }
+
+    /// Ends the session. Its messages and drafts stay good; dropping it does the same.
+    #[doc(alias = "Session.Logoff")]
+    pub fn logoff(self) {}
+
+    /// The display name given at log-on.
+    #[doc(alias = "Session.Name")]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The address given at log-on.
+    pub fn address(&self) -> &str {
+        &self.0.address
+    }
+
+    /// The version of this library.
+    #[doc(alias = "Session.Version")]
+    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
+    pub fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    /// The received messages of the address.
+    #[doc(alias = "Session.Inbox")]
+    pub fn inbox(&self) -> Inbox {
+        Inbox::new(self.clone())
+    }
+
+    /// Where messages are composed and sent.
+    #[doc(alias = "Session.Outbox")]
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.clone())
+    }
+
+    /// One of the two folders by its number in CDONTS.
+    #[doc(alias = "GetDefaultFolder")]
+    pub fn get_default_folder(&self, folder: FolderType) -> Folder {
+        match folder {
+            FolderType::Inbox => Folder::Inbox(self.inbox()),
+            FolderType::Outbox => Folder::Outbox(self.outbox()),
+        }
+    }
+
+    /// The mail server it is logged on at.
+    pub fn server(&self) -> &MailServer {
+        &self.0.server
+    }
+
+    /// The address as it compares with those of other fields.
+    pub(crate) fn key(&self) -> &str {
+        &self.0.key
+    }
+}

@@ -1,0 +1,140 @@
+//! The state directory: what a mail server must remember between two steps of its work.
+//!
+//! `locks/ staging/ committed/ removing/ marks/` and `setting`, which says for which drop and
+//! under which rules it was made. It is made at the first use that needs it. Nothing in it is
+//! anybody's message alone: staging and committed hold copies on their way.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::{Dir, Lock, Modes, Probe};
+
+mod setting;
+
+pub(crate) use setting::Setting;
+
+/// The directories inside the state directory.
+#[derive(Debug)]
+pub(crate) struct Dirs {
+    pub(crate) locks: Dir,
+    pub(crate) staging: Dir,
+    pub(crate) committed: Dir,
+    pub(crate) removing: Dir,
+    pub(crate) marks: Dir,
+}
+
+/// An id that is ours alone as long as its lock is held.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    pub(crate) id: String,
+    pub(crate) lock: Lock,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    path: Option<PathBuf>,
+    setting: Setting,
+    modes: Modes,
+    probe: Probe,
+    opened: Mutex<Option<Arc<Dirs>>>,
+}
+
+impl State {
+    pub(crate) fn new(path: Option<PathBuf>, setting: Setting, modes: Modes, probe: Probe) -> Self {
+        Self {
+            path,
+            setting,
+            modes,
+            probe,
+            opened: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The directories, if there are any yet.
+    pub(crate) fn existing(&self) -> Result<Option<Arc<Dirs>>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let (None, Some(path)) = (&*opened, &self.path) else {
+            return Ok(opened.clone());
+        };
+        match Dir::open_path(path, self.modes, &self.probe) {
+            Err(failure) if failure.is_gone() => Ok(None),
+            Err(failure) => Err(failure.into()),
+            Ok(root) => {
+                *opened = Some(Arc::new(self.prepare(&root)?));
+                Ok(opened.clone())
+            }
+        }
+    }
+
+    /// The directories, made when they are missing.
+    pub(crate) fn ensure(&self) -> Result<Arc<Dirs>> {
+        if let Some(dirs) = self.existing()? {
+            return Ok(dirs);
+        }
+        let Some(path) = &self.path else {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "a state directory is needed for this; set one with `state_dir`",
+            ));
+        };
+        Dir::make_path(path, self.modes, &self.probe)?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Dir::open_path(parent, self.modes, &self.probe)?.sync()?;
+        }
+        self.existing()?.ok_or_else(|| {
+            Error::new(ErrorKind::PathNotFound, "the state directory vanished").with_path(path)
+        })
+    }
+
+    /// Writes the setting of now over another one, which belonged to other rules.
+    pub(crate) fn rebuild(&self) -> Result<()> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        match Dir::open_path(path, self.modes, &self.probe) {
+            Err(failure) if failure.is_gone() => Ok(()),
+            Err(failure) => Err(failure.into()),
+            Ok(root) => self.setting.replace_in(&root),
+        }
+    }
+
+    fn prepare(&self, root: &Dir) -> Result<Dirs> {
+        self.setting.agree_with(root)?;
+        let dirs = Dirs {
+            locks: root.ensure_dir("locks")?,
+            staging: root.ensure_dir("staging")?,
+            committed: root.ensure_dir("committed")?,
+            removing: root.ensure_dir("removing")?,
+            marks: root.ensure_dir("marks")?,
+        };
+        root.sync()?;
+        Ok(dirs)
+    }
+}
+
+impl Dirs {
+    /// A new id with its lock: whoever finds a directory of that id knows that we are at work.
+    pub(crate) fn reserve(&self) -> Result<Reserved> {
+        loop {
+            let id = new_id();
+            if let Some(lock) = self.locks.lock(&id)? {
+                return Ok(Reserved { id, lock });
+            }
+        }
+    }
+
+    /// The lock of an id that somebody left; `None` while he is at work.
+    pub(crate) fn take(&self, id: &str) -> Result<Option<Lock>> {
+        Ok(self.locks.lock(id)?)
+    }
+}
+
+/// A name that nobody has chosen or will choose.
+pub(crate) fn new_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}

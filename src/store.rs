@@ -1,0 +1,16 @@
+//! Where received messages are. It knows files and envelopes, not the object model.
+
+mod drop;
+mod entry;
+mod marks;
+mod origin;
+mod remove;
+mod scan;
+pub(crate) mod settle;
+
+pub(crate) use drop::{DropRules, DropStore};
+pub(crate) use entry::Entry;
+pub(crate) use origin::{DropOrigin, FileBytes};
+pub(crate) use remove::{give_back, recover_removing};
+pub(crate) use scan::{Scan, Whose};
+pub use settle::Writer;

@@ -1,0 +1,174 @@
+//! A drop directory: one folder for all recipients and all applications of a machine.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::marks::Marks;
+use super::settle::{Settling, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::{Dir, File};
+use crate::limits::Limits;
+use crate::profile::Profile;
+use crate::state::State;
+
+/// Where in a drop a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    Flat,
+    New,
+    Cur,
+}
+
+impl Place {
+    pub(super) const ALL: [Self; 3] = [Self::Flat, Self::New, Self::Cur];
+
+    /// The name of the folder, and of the directory in `removing/`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Flat => "flat",
+            Self::New => "new",
+            Self::Cur => "cur",
+        }
+    }
+
+    pub(super) fn relative_path(self, name: &OsStr) -> PathBuf {
+        match self {
+            Self::Flat => PathBuf::from(name),
+            Self::New | Self::Cur => Path::new(self.name()).join(name),
+        }
+    }
+}
+
+/// The rules under which a drop is read.
+#[derive(Clone, Debug)]
+pub(crate) struct DropRules {
+    pub(crate) profile: Profile,
+    pub(crate) dot_stuffed: bool,
+    pub(crate) case_sensitive: bool,
+    pub(crate) durable: bool,
+    pub(crate) limits: Limits,
+}
+
+#[derive(Debug)]
+pub(crate) struct DropStore {
+    pub(crate) rules: DropRules,
+    pub(super) root: Dir,
+    /// The directories that hold files, in the order in which they are read.
+    pub(super) places: Vec<(Place, Dir)>,
+    pub(super) settling: Settling,
+    pub(super) looks: AtomicU64,
+    pub(super) state: Arc<State>,
+    pub(super) marks: Marks,
+}
+
+impl DropStore {
+    /// `writer` is the owner's setting; without one it follows from the form of the directory.
+    pub(crate) fn new(
+        root: Dir,
+        rules: DropRules,
+        writer: Option<Writer>,
+        fills_itself: bool,
+        state: Arc<State>,
+    ) -> Result<Self> {
+        let places = places_of(&root)?;
+        let is_maildir = places.len() > 1;
+        let default = if is_maildir || fills_itself {
+            Writer::Renames
+        } else {
+            Writer::InPlace {
+                settle: std::time::Duration::from_secs(1),
+            }
+        };
+        Ok(Self {
+            settling: Settling::new(writer.unwrap_or(default)),
+            looks: AtomicU64::new(0),
+            marks: Marks::default(),
+            rules,
+            root,
+            places,
+            state,
+        })
+    }
+
+    pub(crate) fn root(&self) -> &Dir {
+        &self.root
+    }
+
+    pub(crate) fn is_maildir(&self) -> bool {
+        self.places.len() > 1
+    }
+
+    pub(super) fn place(&self, place: Place) -> Option<&Dir> {
+        self.places
+            .iter()
+            .find(|(known, _)| *known == place)
+            .map(|(_, dir)| dir)
+    }
+
+    /// Opens the file of that name. A Maildir file may have been renamed since: then it is looked
+    /// for once more under its base name in both folders.
+    pub(super) fn open(&self, place: Place, name: &OsStr) -> Result<(File, Place, OsString)> {
+        let found = self.place(place).map(|dir| dir.open(name));
+        match found {
+            Some(Ok(file)) => return Ok((file, place, name.to_owned())),
+            Some(Err(failure)) if failure.is_gone() => {}
+            Some(Err(failure)) => return Err(failure.into()),
+            None => {}
+        }
+        if self.is_maildir() {
+            for (place, dir) in &self.places {
+                for other in dir.all_names()? {
+                    if self.base(&other) == self.base(name)
+                        && let Ok(file) = dir.open(&other)
+                    {
+                        return Ok((file, *place, other));
+                    }
+                }
+            }
+        }
+        Err(Self::gone().with_path(self.root.path().join(place.relative_path(name))))
+    }
+
+    pub(super) fn gone() -> Error {
+        Error::new(
+            ErrorKind::MessageGone,
+            "the message was deleted or replaced since it was listed; list the Inbox again",
+        )
+    }
+
+    /// What of a name stays the same: a Maildir file's flags change when it is read.
+    pub(super) fn base<'a>(&self, name: &'a OsStr) -> &'a [u8] {
+        let bytes = name.as_encoded_bytes();
+        let flags = memchr::memmem::find(bytes, b":2,").filter(|_| self.is_maildir());
+        flags.and_then(|flags| bytes.get(..flags)).unwrap_or(bytes)
+    }
+
+    /// Whether a name can be a message. Dot files are nobody's, and Exim writes through `temp.`.
+    pub(super) fn is_candidate(&self, name: &OsStr) -> bool {
+        let name = name.as_encoded_bytes();
+        !name.starts_with(b".")
+            && !(self.rules.profile == Profile::Exim && name.starts_with(b"temp."))
+    }
+}
+
+/// A Maildir has new/, cur/ and tmp/; all else is flat.
+fn places_of(root: &Dir) -> Result<Vec<(Place, Dir)>> {
+    let open = |name| match root.open_dir(name) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(failure) if failure.is_gone() => Ok(None),
+        // Something else has the name, so that this is no Maildir.
+        Err(_) if root.stat(name).is_ok_and(|stat| stat.kind != crate::fs::Kind::Directory) => {
+            Ok(None)
+        }
+        Err(failure) => Err(Error::from(failure)),
+    };
+    let has_tmp = root
+        .stat("tmp")
+        .is_ok_and(|stat| stat.kind == crate::fs::Kind::Directory);
+    match (open("new")?, open("cur")?) {
+        (Some(new), Some(cur)) if has_tmp => Ok(vec![(Place::New, new), (Place::Cur, cur)]),
+        _ => Ok(vec![(Place::Flat, root.clone())]),
+    }
+}

@@ -1,0 +1,184 @@
+//! A message where it lies in the drop, opened anew for each reading and checked at each block.
+
+use std::sync::Arc;
+
+use super::drop::DropStore;
+use super::entry::Entry;
+use crate::error::Result;
+use crate::format::bytes::{Bytes, read_range};
+use crate::format::envelope::{Head, Run, read_run};
+use crate::fs::{File, Stamp};
+use crate::limits::Limits;
+
+/// Any open file as bytes.
+pub(crate) struct FileBytes {
+    file: File,
+    len: u64,
+}
+
+impl FileBytes {
+    pub(crate) fn new(file: File) -> Result<Self> {
+        let len = file.stat()?.stamp.size;
+        Ok(Self { file, len })
+    }
+}
+
+impl Bytes for FileBytes {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        Ok(self.file.read_at(buffer, offset)?)
+    }
+}
+
+/// An open file of the drop and what was read of it at first.
+pub(super) struct OpenedEntry {
+    pub(super) file: File,
+    pub(super) stamp: Stamp,
+    pub(super) run: Run,
+    /// The beginning of the file, at least the whole run.
+    pub(super) head: Vec<u8>,
+}
+
+impl OpenedEntry {
+    /// Reads state and run from the descriptor that was opened.
+    pub(super) fn read(store: &DropStore, file: File) -> Result<Self> {
+        const FIRST: usize = 4096;
+        let stamp = file.stat()?.stamp;
+        let mut head = Vec::new();
+        let mut wanted = FIRST;
+        let most = most_head(&store.rules.limits);
+        loop {
+            grow(&file, &mut head, wanted)?;
+            let whole = head.len() as u64 >= stamp.size || wanted >= most;
+            match read_run(store.rules.profile, &head, whole) {
+                Head::Run(run) => {
+                    return Ok(Self {
+                        file,
+                        stamp,
+                        run,
+                        head,
+                    });
+                }
+                // Cannot happen with the whole file; ends the loop all the same.
+                Head::More if whole => {
+                    return Ok(Self {
+                        file,
+                        stamp,
+                        run: Run::default(),
+                        head,
+                    });
+                }
+                Head::More => wanted = wanted.saturating_mul(4).min(most),
+            }
+        }
+    }
+
+    /// Reads on until the header section below the run is whole, or as long as one may be.
+    pub(super) fn section(&mut self, limits: &Limits) -> Result<&[u8]> {
+        let most = self.run.end + limits.header_section;
+        let mut wanted = self.head.len().max(self.run.end + 4096);
+        loop {
+            grow(&self.file, &mut self.head, wanted)?;
+            let below = self.head.get(self.run.end..).unwrap_or_default();
+            let whole = self.head.len() < wanted || wanted >= most;
+            if whole || crate::format::envelope::header_end(below).is_some() {
+                break;
+            }
+            wanted = wanted.saturating_mul(2).min(most);
+        }
+        let below = self.head.get(self.run.end..).unwrap_or_default();
+        let end = crate::format::envelope::header_end(below).unwrap_or(below.len());
+        Ok(below.get(..end).unwrap_or_default())
+    }
+}
+
+/// The longest run is one line for each of the recipients that a message may have.
+fn most_head(limits: &Limits) -> usize {
+    limits.recipients.saturating_mul(400).max(limits.header_section)
+}
+
+fn grow(file: &File, head: &mut Vec<u8>, wanted: usize) -> Result<()> {
+    let have = head.len();
+    if wanted > have {
+        head.resize(wanted, 0);
+        let rest = head.get_mut(have..).unwrap_or_default();
+        let count = file.read_at(rest, have as u64)?;
+        head.truncate(have + count);
+    }
+    Ok(())
+}
+
+/// Opens one message of the drop for one reader.
+#[derive(Clone, Debug)]
+pub(crate) struct DropOrigin {
+    pub(crate) store: Arc<DropStore>,
+    pub(crate) entry: Arc<Entry>,
+    /// The reader's address as it compares; `None` is the owner, who sees what is nobody's.
+    pub(crate) reader: Option<String>,
+}
+
+impl DropOrigin {
+    /// The file's bytes, and where the sender's text begins in them. Refused when the file is no
+    /// longer the one that was listed or no longer addressed to the reader.
+    pub(crate) fn open(&self) -> Result<(Arc<dyn Bytes>, u64)> {
+        let opened = self.open_entry()?;
+        let start = opened.run.end as u64;
+        let run_bytes = opened.head.get(..opened.run.end).unwrap_or_default().to_vec();
+        Ok((
+            Arc::new(GuardedBytes {
+                file: opened.file,
+                stamp: opened.stamp,
+                run_bytes,
+            }),
+            start,
+        ))
+    }
+
+    pub(super) fn open_entry(&self) -> Result<OpenedEntry> {
+        let (file, ..) = self.store.open(self.entry.place, &self.entry.name)?;
+        let opened = OpenedEntry::read(&self.store, file)?;
+        let same = self.entry.stamp == opened.stamp;
+        if same && self.store.is_visible(&opened.run, self.reader.as_deref()) {
+            Ok(opened)
+        } else {
+            Err(DropStore::gone().with_path(self.path()))
+        }
+    }
+
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.store.root.path().join(self.entry.relative_path())
+    }
+}
+
+/// The bytes of a file that may be rewritten under our hands.
+struct GuardedBytes {
+    file: File,
+    stamp: Stamp,
+    run_bytes: Vec<u8>,
+}
+
+impl Bytes for GuardedBytes {
+    fn len(&self) -> u64 {
+        self.stamp.size
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        let left = self.stamp.size.saturating_sub(offset);
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let within = buffer.get_mut(..most).unwrap_or_default();
+        Ok(self.file.read_at(within, offset)?)
+    }
+
+    fn verify(&self) -> Result<()> {
+        let run = read_range(self, 0, self.run_bytes.len() as u64)?;
+        let stamp = self.file.stat()?.stamp;
+        if run == self.run_bytes && self.stamp == stamp {
+            Ok(())
+        } else {
+            Err(DropStore::gone().with_path(self.file.path()))
+        }
+    }
+}

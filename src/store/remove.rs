@@ -1,0 +1,244 @@
+//! Deleting: for one recipient at once, for several when the last of them has deleted the file.
+//!
+//! A file is removed by renaming it into `removing/`, looking whether it is the one that was
+//! judged, and unlinking it there; another that has taken its name meanwhile goes back. What was
+//! judged is written into the name of the directory it is renamed into, so that whoever finds it
+//! after a crash decides as the remover would have.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+
+use super::drop::{DropStore, Place};
+use super::origin::{DropOrigin, OpenedEntry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::address::Address;
+use crate::format::envelope::Run;
+use crate::fs::{Dir, Stamp};
+use crate::state::{Dirs, new_id};
+
+impl DropOrigin {
+    /// Deletes the message for its reader.
+    pub(crate) fn delete(&self) -> Result<()> {
+        let store = &self.store;
+        let (file, place, name) = store.open(self.entry.place, &self.entry.name)?;
+        let opened = OpenedEntry::read(store, file)?;
+        let gone = || DropStore::gone().with_path(self.path());
+        let reader = self.reader.as_deref();
+        if opened.stamp != self.entry.stamp || !store.is_visible(&opened.run, reader) {
+            return Err(gone());
+        }
+        let Some(reader) = reader.filter(|_| !store.has_one_owner(&opened.run)) else {
+            return store.remove(place, &name, opened.stamp, false);
+        };
+        if store.who_deleted(&name, &opened)?.contains(reader) {
+            return Err(gone());
+        }
+        let case_sensitive = store.rules.case_sensitive;
+        let is_own = |address: &&Address| address.key(case_sensitive) == reader;
+        if let Some(address) = opened.run.recipients.iter().find(is_own) {
+            store.mark(&name, &opened, address)?;
+        }
+        // The mark is written before this look, so that of two deleters the later sees both.
+        let deleted_by = store.who_deleted(&name, &opened)?;
+        if store.is_deleted_by_all(&opened.run, &deleted_by) {
+            store.finish_removal(place, &name, &opened);
+        }
+        Ok(())
+    }
+}
+
+impl DropStore {
+    fn who_deleted(&self, name: &OsStr, opened: &OpenedEntry) -> Result<HashSet<String>> {
+        let marked = self.marks.look(&self.state)?;
+        Ok(self.deleted_by(&marked, name, opened, &mut HashSet::new()))
+    }
+
+    /// Whether one deletion is enough: the run names one mailbox, or nobody.
+    fn has_one_owner(&self, run: &Run) -> bool {
+        let keys: HashSet<_> = self.keys(run).collect();
+        keys.len() <= 1 && !run.has_unreadable
+    }
+
+    fn keys<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = String> + 'a {
+        run.recipients
+            .iter()
+            .map(|address| address.key(self.rules.case_sensitive))
+    }
+
+    /// Whether every address of the run has deleted the file.
+    pub(super) fn is_deleted_by_all(&self, run: &Run, deleted_by: &HashSet<String>) -> bool {
+        !run.has_unreadable && self.keys(run).all(|key| deleted_by.contains(&key))
+    }
+
+    /// Removes a file that all have deleted. It is shown to nobody; a failure costs only space,
+    /// and the next look tries again.
+    pub(super) fn finish_removal(&self, place: Place, name: &OsStr, opened: &OpenedEntry) {
+        let _ = self.remove(place, name, opened.stamp, true);
+    }
+
+    /// Removes the file of that name if it is the one that was judged.
+    fn remove(&self, place: Place, name: &OsStr, judged: Stamp, has_marks: bool) -> Result<()> {
+        let dirs = self.state.ensure()?;
+        let from = self.place(place).ok_or_else(Self::gone)?;
+        let reserved = dirs.reserve()?;
+        let removed = self.remove_under_lock(&dirs, &reserved.id, from, name, place, judged);
+        if dirs.removing.remove_dir(&reserved.id).is_ok() {
+            let _ = reserved.lock.release();
+        }
+        removed?;
+        if has_marks {
+            self.remove_marks(&dirs, name);
+        }
+        Ok(())
+    }
+
+    fn remove_under_lock(
+        &self,
+        dirs: &Dirs,
+        id: &str,
+        from: &Dir,
+        name: &OsStr,
+        place: Place,
+        judged: Stamp,
+    ) -> Result<()> {
+        let removing = dirs.removing.make_dir(id)?;
+        let judgement = Judgement { place, judged }.name();
+        let room = removing.make_dir(&judgement)?;
+        if self.rules.durable {
+            // Or a power cut could lose the directory with a file in it that must go back.
+            removing.sync()?;
+            dirs.removing.sync()?;
+        }
+        let result = match from.rename(name, &room, name) {
+            Ok(()) => self.decide(&room, from, name, judged),
+            Err(failure) if failure.is_gone() => {
+                Err(Self::gone().with_path(from.path().join(name)))
+            }
+            // A rename can fail after it was done: what is in the room is decided all the same.
+            Err(failure) => match room.stat(name) {
+                Ok(_) => self.decide(&room, from, name, judged),
+                Err(_) => Err(failure.into()),
+            },
+        };
+        let _ = removing.remove_dir(&judgement);
+        result
+    }
+
+    /// Unlinks the file in the room if it is the one that was judged; another goes back.
+    ///
+    /// The deletion holds once the rename into the room is durable: from then on whoever recovers
+    /// unlinks the file too, so that a failure to do it now is none.
+    fn decide(&self, room: &Dir, from: &Dir, name: &OsStr, judged: Stamp) -> Result<()> {
+        let found = room.stat(name);
+        if !matches!(&found, Ok(stat) if stat.stamp == judged) {
+            give_back(room, name, from)?;
+            found?;
+            return Err(Self::gone().with_path(from.path().join(name)));
+        }
+        if self.rules.durable
+            && let Err(failure) = from.sync()
+            && give_back(room, name, from).is_ok()
+        {
+            return Err(failure.into());
+        }
+        let _ = room.remove(name);
+        Ok(())
+    }
+
+    fn remove_marks(&self, dirs: &Dirs, name: &OsStr) {
+        if let Ok(marked) = self.marks.look(&self.state) {
+            for mark in self.marks_of(&marked, name) {
+                // A mark without a file is swept by a later look.
+                let _ = dirs.marks.remove(mark);
+            }
+        }
+    }
+}
+
+/// What a removal was decided on.
+struct Judgement {
+    place: Place,
+    judged: Stamp,
+}
+
+impl Judgement {
+    fn name(&self) -> String {
+        let Stamp {
+            size,
+            modified,
+            inode,
+        } = self.judged;
+        format!("{}_{size}_{modified}_{inode}", self.place.name())
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let mut pieces = name.split('_');
+        let place = pieces.next()?;
+        Some(Self {
+            place: Place::ALL.into_iter().find(|known| known.name() == place)?,
+            judged: Stamp {
+                size: pieces.next()?.parse().ok()?,
+                modified: pieces.next()?.parse().ok()?,
+                inode: pieces.next()?.parse().ok()?,
+            },
+        })
+    }
+}
+
+/// Puts a file back where it was, under a new name with the same ending when its own is taken.
+pub(crate) fn give_back(room: &Dir, name: &OsStr, to: &Dir) -> Result<()> {
+    let returned = room.rename(name, to, name);
+    match returned {
+        Err(failure) if failure.is_taken() => {
+            let ending = std::path::Path::new(name).extension();
+            let mut new = std::ffi::OsString::from(new_id());
+            if let Some(ending) = ending {
+                new.push(".");
+                new.push(ending);
+            }
+            room.rename(name, to, &new)?;
+        }
+        returned => returned?,
+    }
+    to.sync()?;
+    Ok(())
+}
+
+/// Finishes the removals that died. What was not judged goes back to where it was.
+pub(crate) fn recover_removing(store: &DropStore, dirs: &Dirs) -> Result<()> {
+    for id in dirs.removing.all_names()? {
+        let Some(id) = id.to_str() else { continue };
+        let Some(lock) = dirs.take(id)? else { continue };
+        let removing = match dirs.removing.open_dir(id) {
+            Err(failure) if failure.is_gone() => {
+                lock.release()?;
+                continue;
+            }
+            opened => opened?,
+        };
+        for room_name in removing.all_names()? {
+            let judgement = room_name.to_str().and_then(Judgement::parse);
+            let Some((judgement, from)) =
+                judgement.and_then(|found| store.place(found.place).map(|from| (found, from)))
+            else {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    "this directory in `removing` was not made by this program for this drop; \
+                     move what is in it where it belongs",
+                )
+                .with_path(removing.path().join(&room_name)));
+            };
+            let room = removing.open_dir(&room_name)?;
+            for name in room.all_names()? {
+                match store.decide(&room, from, &name, judgement.judged) {
+                    Err(error) if error.kind() != ErrorKind::MessageGone => return Err(error),
+                    _ => {}
+                }
+            }
+            removing.remove_dir(&room_name)?;
+        }
+        dirs.removing.remove_dir(id)?;
+        lock.release()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Looking at a drop: which files there are for whom.
+//!
+//! It trusts no name and no file: each is opened, and judged by what was opened. A file that
+//! vanishes, cannot be read or is no file at all costs the others nothing. A look shows presence,
+//! not absence, unless the directory's time says that nothing changed meanwhile.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use super::drop::{DropStore, Place};
+use super::entry::{Entry, Summary};
+use super::marks::Marked;
+use super::origin::OpenedEntry;
+use super::settle::{Verdict, Writer};
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::format::envelope::Run;
+use crate::fs::{Kind, Stamp};
+use crate::limits::Limits;
+
+/// Whose messages are asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Whose<'a> {
+    /// Of this address, as it compares.
+    Address(&'a str),
+    /// Of nobody: the owner of the drop asks.
+    Nobody,
+}
+
+/// What a look found.
+#[derive(Default)]
+pub(crate) struct Scan {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// Files that nobody could judge, by name: for the owner only.
+    pub(crate) problems: Vec<Problem>,
+    /// What is wrong with the entries found.
+    pub(crate) own_problems: Vec<Problem>,
+}
+
+/// A name of the drop that may be a message.
+struct Candidate {
+    place: Place,
+    name: OsString,
+    /// The state of the file in the first look; only where a writer writes in place.
+    stamp: Option<Stamp>,
+}
+
+/// A clock may be this coarse: a directory that is younger proves nothing about what came since.
+const GRAIN: Duration = Duration::from_secs(2);
+
+impl DropStore {
+    /// The complete messages of somebody, oldest first by file time and then by name.
+    pub(crate) fn scan(&self, whose: Whose<'_>) -> Result<Scan> {
+        let marked = self.marks.look(&self.state)?;
+        let times = self.times();
+        let mut scan = Scan::default();
+        let look = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
+        let (candidates, names) = self.candidates(look, &mut scan)?;
+        let mut misfits = HashSet::new();
+        for candidate in candidates {
+            match self.judge(&candidate, whose, &marked, &mut misfits) {
+                Ok(Some(entry)) => {
+                    scan.own_problems.extend(self.problem_of(&entry));
+                    scan.entries.push(Arc::new(entry));
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::MessageGone => {}
+                Err(_) if self.is_directory(&candidate) => {}
+                Err(error) => scan.problems.push(error.into()),
+            }
+        }
+        self.settling.forget_before(look);
+        if !marked.is_empty() {
+            let nothing_in_removal = self.nothing_in_removal();
+            let absence = nothing_in_removal && times.is_some() && times == self.times();
+            self.sweep_marks(&marked, &misfits, absence.then_some(&names));
+        }
+        scan.entries.sort_by(|a, b| {
+            (a.stamp.modified, &a.name).cmp(&(b.stamp.modified, &b.name))
+        });
+        Ok(scan)
+    }
+
+    /// The names that may be messages and are complete, and the base names of all there are.
+    /// Waits at most one settle period.
+    fn candidates(
+        &self,
+        look: u64,
+        scan: &mut Scan,
+    ) -> Result<(Vec<Candidate>, HashSet<Vec<u8>>)> {
+        let mut complete = Vec::new();
+        let mut unsettled = Vec::new();
+        let mut wait = Duration::ZERO;
+        let mut bases = HashSet::new();
+        for (place, dir) in &self.places {
+            for name in dir.names()? {
+                let name = name.map_err(|source| Error::io("list a directory", dir.path(), source))?;
+                if !self.is_candidate(&name) || !bases.insert(self.base(&name).to_vec()) {
+                    continue;
+                }
+                let mut candidate = Candidate {
+                    place: *place,
+                    name,
+                    stamp: None,
+                };
+                match self.is_complete(&mut candidate, look) {
+                    Some(Verdict::Complete) => complete.push(candidate),
+                    Some(Verdict::Wait(time)) => {
+                        wait = wait.max(time);
+                        unsettled.push(candidate);
+                    }
+                    Some(Verdict::Empty) | None => {}
+                }
+            }
+        }
+        if !unsettled.is_empty() {
+            std::thread::sleep(wait);
+        }
+        for mut candidate in unsettled {
+            match self.is_complete(&mut candidate, look) {
+                Some(Verdict::Complete) => complete.push(candidate),
+                Some(Verdict::Wait(_) | Verdict::Empty) => {
+                    let path = self.root.path().join(candidate.place.relative_path(&candidate.name));
+                    scan.problems.push(Problem::at(path, "the file is still being written"));
+                }
+                None => {}
+            }
+        }
+        Ok((complete, bases))
+    }
+
+    fn is_complete(&self, candidate: &mut Candidate, look: u64) -> Option<Verdict> {
+        if self.settling.writer() == Writer::Renames {
+            return Some(Verdict::Complete);
+        }
+        let stat = self.place(candidate.place)?.stat(&candidate.name).ok()?;
+        candidate.stamp = Some(stat.stamp);
+        (stat.kind == Kind::File)
+            .then(|| self.settling.judge(&candidate.name, stat.stamp, look))
+    }
+
+    /// A message whose owner is known is one however large it is; this tells why it will not open.
+    fn problem_of(&self, entry: &Entry) -> Option<Problem> {
+        let most = self.rules.limits.message;
+        (entry.summary.size > most).then(|| {
+            let error = Limits::exceeded("message", most);
+            Problem::at(entry.relative_path(), error.to_string())
+        })
+    }
+
+    fn is_directory(&self, candidate: &Candidate) -> bool {
+        let stat = self.place(candidate.place).map(|dir| dir.stat(&candidate.name));
+        matches!(stat, Some(Ok(stat)) if stat.kind == Kind::Directory)
+    }
+
+    /// What a complete file is to the one who asks; `None` if it is not for him.
+    fn judge(
+        &self,
+        candidate: &Candidate,
+        whose: Whose<'_>,
+        marked: &Marked,
+        misfits: &mut HashSet<String>,
+    ) -> Result<Option<Entry>> {
+        let (file, place, name) = self.open(candidate.place, &candidate.name)?;
+        let mut opened = OpenedEntry::read(self, file)?;
+        if candidate.stamp.is_some_and(|stamp| stamp != opened.stamp) {
+            // It was rewritten since it was found complete; the next look judges it anew.
+            return Ok(None);
+        }
+        let deleted_by = self.deleted_by(marked, &name, &opened, misfits);
+        if !deleted_by.is_empty() && self.is_deleted_by_all(&opened.run, &deleted_by) {
+            self.finish_removal(place, &name, &opened);
+            return Ok(None);
+        }
+        let reader = match whose {
+            Whose::Address(address) => Some(address),
+            Whose::Nobody => None,
+        };
+        let deleted = reader.is_some_and(|reader| deleted_by.contains(reader));
+        if deleted || !self.is_visible(&opened.run, reader) {
+            return Ok(None);
+        }
+        let summary = self.summary(&mut opened, reader)?;
+        let stamp = opened.stamp;
+        Ok(Some(Entry {
+            place,
+            name,
+            stamp,
+            summary,
+        }))
+    }
+
+    fn summary(&self, opened: &mut OpenedEntry, reader: Option<&str>) -> Result<Summary> {
+        let size = opened.stamp.size.saturating_sub(opened.run.end as u64);
+        let section = opened.section(&self.rules.limits)?;
+        let mut summary = Summary::of_section(section, size);
+        summary.received = summary.received.or_else(|| Some(opened.stamp.modified()));
+        summary.reverse_path.clone_from(&opened.run.reverse_path);
+        let own = opened
+            .run
+            .recipients
+            .iter()
+            .find(|address| Some(address.key(self.rules.case_sensitive).as_str()) == reader);
+        summary.delivered_to = own.map(ToString::to_string).unwrap_or_default();
+        Ok(summary)
+    }
+
+    /// Whether a file with this run is the reader's; without a reader, whether it is nobody's.
+    pub(super) fn is_visible(&self, run: &Run, reader: Option<&str>) -> bool {
+        match reader {
+            Some(reader) => run
+                .recipients
+                .iter()
+                .any(|address| address.key(self.rules.case_sensitive) == reader),
+            None => run.recipients.is_empty(),
+        }
+    }
+
+    /// The times of the directories, if they are old enough to prove that nothing came since.
+    fn times(&self) -> Option<Vec<Stamp>> {
+        let now = SystemTime::now();
+        self.places
+            .iter()
+            .map(|(_, dir)| {
+                let stamp = dir.own_stat().ok()?.stamp;
+                let age = now.duration_since(stamp.modified()).ok()?;
+                (age > GRAIN).then_some(stamp)
+            })
+            .collect()
+    }
+
+    fn nothing_in_removal(&self) -> bool {
+        match self.state.existing() {
+            Ok(Some(dirs)) => dirs.removing.all_names().is_ok_and(|names| names.is_empty()),
+            _ => false,
+        }
+    }
+}

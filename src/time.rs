@@ -1,0 +1,40 @@
+//! Dates in and out of [`SystemTime`], the only form of a date in this crate's API.
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//!
+//! let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_514_400);
+//! assert_eq!(cdonts::time::rfc5322(time), "Tue, 24 Nov 2026 10:00:00 +0000");
+//! assert_eq!(cdonts::time::rfc3339(time), "2026-11-24T10:00:00Z");
+//! ```
+
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+
+/// The date as mail writes it (RFC 5322 section 3.3), in UTC.
+pub fn rfc5322(time: SystemTime) -> String {
+    format(time, "%a, %d %b %Y %H:%M:%S +0000")
+}
+
+/// The date as data formats write it (RFC 3339), in UTC, whole seconds.
+pub fn rfc3339(time: SystemTime) -> String {
+    format(time, "%Y-%m-%dT%H:%M:%SZ")
+}
+
+fn format(time: SystemTime, form: &str) -> String {
+    let seconds = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => {
+            let before = before.duration();
+            let whole = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+            -whole - i64::from(before.subsec_nanos() > 0)
+        }
+    };
+    // Both forms have four digits for the year; what they cannot say becomes their first or last.
+    let seconds = seconds.clamp(-62_135_596_800, 253_402_300_799);
+    DateTime::<Utc>::from_timestamp(seconds, 0)
+        .unwrap_or_default()
+        .format(form)
+        .to_string()
+}

@@ -1,0 +1,10 @@
+//! How sent messages leave: as files that appear whole or not at all.
+
+mod copy;
+mod out_file;
+mod publish;
+mod submit;
+
+pub(crate) use copy::{Content, Copier, Copy, Folder};
+pub(crate) use out_file::OutFile;
+pub(crate) use submit::{Outgoing, Submitted, drop_copy, no_way, pickup_copy, received, submit};

@@ -1,0 +1,87 @@
+//! Publishing one file: it has its name when it is whole and durable, or it was never there.
+//!
+//! After an error no reader ever sees any of it. The one case in which that cannot be had is a
+//! directory that cannot be synced and in which the name cannot be removed again: then the message
+//! is sent, and the error is told beside it.
+
+use crate::error::{Problem, Result};
+use crate::fs::{Dir, NewFile};
+use crate::state::{Reserved, State};
+
+/// Writes a file and gives it its name in `dir`. The problem is what failed after the message
+/// could not be taken back.
+pub(super) fn publish(
+    dir: &Dir,
+    name: &str,
+    state: &State,
+    durable: bool,
+    write: impl FnOnce(NewFile) -> Result<NewFile>,
+) -> Result<Option<Problem>> {
+    match dir.create_unnamed()? {
+        Some(file) => {
+            let file = write(file)?;
+            let named = dir.link(&file, name);
+            settle(dir, name, &file, named, durable)
+        }
+        None => publish_renamed(dir, name, state, durable, write),
+    }
+}
+
+/// Without unnamed files: under a name that nobody reads, and then renamed.
+fn publish_renamed(
+    dir: &Dir,
+    name: &str,
+    state: &State,
+    durable: bool,
+    write: impl FnOnce(NewFile) -> Result<NewFile>,
+) -> Result<Option<Problem>> {
+    let dirs = state.ensure()?;
+    let Reserved { id, lock } = dirs.reserve()?;
+    let published = (|| {
+        let staging = dirs.staging.make_dir(&id)?;
+        let written = staging.create(name).map_err(Into::into).and_then(write);
+        let published = written.and_then(|file| {
+            let named = staging.rename(name, dir, name);
+            settle(dir, name, &file, named, durable)
+        });
+        // After success there is nothing left to remove.
+        let _ = staging.remove(name);
+        published
+    })();
+    // What cannot be removed now is swept when somebody recovers.
+    if dirs.staging.remove_dir(&id).is_ok() {
+        let _ = lock.release();
+    }
+    published
+}
+
+/// Makes the name durable, or takes it away again.
+fn settle(
+    dir: &Dir,
+    name: &str,
+    file: &NewFile,
+    named: crate::fs::Result<()>,
+    durable: bool,
+) -> Result<Option<Problem>> {
+    let (failure, was_named) = match named {
+        Err(failure) => (failure, false),
+        Ok(()) if !durable => return Ok(None),
+        Ok(()) => match dir.sync() {
+            Ok(()) => return Ok(None),
+            Err(failure) => (failure, true),
+        },
+    };
+    // Naming can fail after it was done, on a network disk for one.
+    let is_ours = match (dir.stat(name), file.stat()) {
+        (Ok(there), Ok(ours)) => there.stamp == ours.stamp,
+        (Err(_), _) if was_named => {
+            // A reader has taken it already, or nobody can tell.
+            return Ok(Some(crate::error::Error::from(failure).into()));
+        }
+        _ => false,
+    };
+    if is_ours && dir.remove(name).is_err() {
+        return Ok(Some(crate::error::Error::from(failure).into()));
+    }
+    Err(failure.into())
+}

@@ -1,0 +1,125 @@
+//! Sending: who gets the message where, and the way there.
+//!
+//! Local recipients get a file each in Drop; all others share one in Pickup, for the mail server
+//! that empties it. With one file to write it is published directly, with more they are handed
+//! over together, so that never some of them appear.
+
+use super::copy::{Content, Copier, Copy, Envelope, Folder};
+use super::publish::publish;
+use crate::delivery::{Handover, Spool};
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::format::address::Address;
+use crate::format::field;
+use crate::state::new_id;
+
+/// A message that was checked and may go.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) reverse_path: Option<&'a Address>,
+    /// To, Cc and Bcc, each mailbox once.
+    pub(crate) recipients: &'a [Address],
+    pub(crate) content: &'a Content<'a>,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Submitted {
+    /// The names in Pickup.
+    pub(crate) files: Vec<String>,
+    pub(crate) delivered: Vec<String>,
+    pub(crate) pending: Vec<Problem>,
+}
+
+pub(crate) fn submit(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Submitted> {
+    let (local, remote): (Vec<_>, Vec<_>) = outgoing
+        .recipients
+        .iter()
+        .cloned()
+        .partition(|address| spool.is_local(address));
+    let mut copies: Vec<_> = local
+        .iter()
+        .map(|address| drop_copy(spool, outgoing.reverse_path, address))
+        .collect();
+    let mut submitted = Submitted {
+        delivered: local.iter().map(ToString::to_string).collect(),
+        ..Submitted::default()
+    };
+    if !remote.is_empty() {
+        let copy = pickup_copy(outgoing.reverse_path, &remote, String::new());
+        submitted.files.push(copy.name.clone());
+        copies.push(copy);
+    }
+    submitted.pending = match copies.as_slice() {
+        [single] => publish_single(spool, single, outgoing.content)?,
+        several => {
+            let handover = Handover::begin(spool)?;
+            handover.stage(several, outgoing.content)?.hand_over()?.move_out()
+        }
+    };
+    Ok(submitted)
+}
+
+fn publish_single(spool: &Spool, copy: &Copy<'_>, content: &Content<'_>) -> Result<Vec<Problem>> {
+    let dir = spool.dir(copy.folder).ok_or_else(no_way)?;
+    let mut copier = Copier::new(content, spool.durable);
+    let stuffed = spool.is_stuffed(copy.folder);
+    let problem = publish(dir, &copy.name, &spool.state, spool.durable, |file| {
+        copier.write(copy, stuffed, file)
+    })?;
+    Ok(problem.into_iter().collect())
+}
+
+/// Why a message cannot go at all, if it cannot: asked before anything else.
+pub(crate) fn no_way() -> Error {
+    Error::new(
+        ErrorKind::Configuration,
+        "the mail server has no Pickup for recipients of other domains; set one with `pickup_dir`",
+    )
+}
+
+/// The file of one local recipient: our `Received` ends the run whatever the sender wrote.
+pub(crate) fn drop_copy(
+    spool: &Spool,
+    reverse_path: Option<&Address>,
+    recipient: &Address,
+) -> Copy<'static> {
+    let envelope = Envelope {
+        reverse_path,
+        recipients: std::slice::from_ref(recipient),
+    };
+    let id = new_id();
+    Copy {
+        folder: Folder::Drop,
+        top: envelope.run() + &received(spool, &id),
+        name: format!("{id}.eml"),
+        instead: None,
+    }
+}
+
+/// The file of all other recipients; what ends the run is `top_field`, or the content itself when
+/// we composed it.
+pub(crate) fn pickup_copy(
+    reverse_path: Option<&Address>,
+    recipients: &[Address],
+    top_field: String,
+) -> Copy<'static> {
+    let envelope = Envelope {
+        reverse_path,
+        recipients,
+    };
+    Copy {
+        folder: Folder::Pickup,
+        name: format!("{}.eml", new_id()),
+        top: envelope.run() + &top_field,
+        instead: None,
+    }
+}
+
+/// The trace field (RFC 5321 section 4.4). It names no recipient: the file tells its own.
+pub(crate) fn received(spool: &Spool, id: &str) -> String {
+    let domain = spool.local_domains.first().map_or("localhost", String::as_str);
+    let now = crate::time::rfc5322(std::time::SystemTime::now());
+    field::verbatim(
+        "Received",
+        &format!("by {domain} (cdonts)\r\n\twith local id {id};\r\n\t{now}"),
+    )
+}
