@@ -64,6 +64,27 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// The name for logs and data formats, in snake case, such as `invalid_address`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidAddress => "invalid_address",
+            Self::InvalidValue => "invalid_value",
+            Self::MissingField => "missing_field",
+            Self::NoRecipients => "no_recipients",
+            Self::TooLarge => "too_large",
+            Self::PathNotFound => "path_not_found",
+            Self::NoAccess => "no_access",
+            Self::MessageGone => "message_gone",
+            Self::Corrupt => "corrupt",
+            Self::LogonFailed => "logon_failed",
+            Self::TimedOut => "timed_out",
+            Self::DiskFull => "disk_full",
+            Self::NotSupported => "not_supported",
+            Self::Configuration => "configuration",
+            Self::Io => "io",
+        }
+    }
+
     fn cdo_code(self) -> CdoCode {
         match self {
             Self::InvalidAddress | Self::InvalidValue | Self::MissingField => {

@@ -26,7 +26,8 @@ pub(crate) fn parse(value: &[u8], most: usize) -> Vec<Entry> {
 struct Reader<'a> {
     cursor: Cursor<'a>,
     phrase: Phrase,
-    angle: Option<String>,
+    /// The entry whose bracket was read, while its comma has not come.
+    angle: Option<Entry>,
     entries: Vec<Entry>,
 }
 
@@ -52,10 +53,14 @@ impl Reader<'_> {
             // A group begins: what stands before the colon is its name.
             b':' if !self.phrase.source.contains(&b'@') => self.phrase = Phrase::default(),
             b'<' => {
-                if self.angle.is_some() {
-                    self.end_entry();
+                // Without a comma: what stands since the last bracket is the next one's name.
+                if let Some(entry) = self.angle.take() {
+                    self.push(entry);
                 }
-                self.angle = Some(angle(&mut self.cursor));
+                self.angle = Some(Entry {
+                    name: std::mem::take(&mut self.phrase).name(),
+                    address: angle(&mut self.cursor),
+                });
             }
             b'(' => {
                 let comment = self.cursor.comment();
@@ -76,12 +81,18 @@ impl Reader<'_> {
     fn end_entry(&mut self) {
         let phrase = std::mem::take(&mut self.phrase);
         let entry = match self.angle.take() {
-            Some(address) => Entry {
-                name: phrase.name(),
-                address,
-            },
+            Some(mut entry) => {
+                if entry.name.is_empty() {
+                    entry.name = phrase.comment();
+                }
+                entry
+            }
             None => phrase.bare(),
         };
+        self.push(entry);
+    }
+
+    fn push(&mut self, entry: Entry) {
         if entry != Entry::default() {
             self.entries.push(entry);
         }
@@ -119,10 +130,14 @@ impl Phrase {
         let name = encoded_word::decode(&self.text);
         let name = name.trim();
         if name.is_empty() {
-            encoded_word::decode(&self.comment).trim().to_owned()
+            self.comment()
         } else {
             name.to_owned()
         }
+    }
+
+    fn comment(&self) -> String {
+        encoded_word::decode(&self.comment).trim().to_owned()
     }
 
     /// Without brackets: an address up to the first blank, or only a name.
@@ -138,7 +153,7 @@ impl Phrase {
         }
         let address = first_word(&glued, has_at);
         Entry {
-            name: encoded_word::decode(&self.comment).trim().to_owned(),
+            name: self.comment(),
             address: encoded_word::decode(address),
         }
     }

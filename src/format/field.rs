@@ -189,8 +189,8 @@ fn folded(value: &str, mut column: usize) -> String {
 /// Encoded words, folded between them. `in_phrase` allows fewer characters (RFC 2047 section 5).
 fn encoded_words(value: &str, mut column: usize, in_phrase: bool) -> String {
     let charset = if value.is_ascii() { "us-ascii" } else { "utf-8" };
-    let odd = value.bytes().filter(|byte| !byte.is_ascii()).count();
-    let use_q = odd.saturating_mul(3) <= value.len();
+    let odd = value.chars().filter(|character| !character.is_ascii()).count();
+    let use_q = odd.saturating_mul(2) <= value.chars().count();
     let sign = if use_q { 'Q' } else { 'B' };
     let overhead = charset.len() + 7;
     let mut out = String::new();
@@ -342,9 +342,9 @@ mod tests {
                 long.trim(),
                 format!(
                     "Subject: {}\r\n {}\r\n {}\r\n",
-                    "word ".repeat(13).trim(),
+                    "word ".repeat(14).trim(),
                     "word ".repeat(15).trim(),
-                    "word word"
+                    "word"
                 ),
             ),
         ] {

@@ -254,7 +254,9 @@ impl MailServerBuilder {
             modes,
             probe: self.probe,
         };
-        delivery::recover(&spool)?;
+        // What it cannot do now is tried again at each look and told by `deliver_pending`: a drop
+        // that can only be read is opened all the same.
+        let _ = delivery::recover(&spool);
         let root = temporary.filter(|_| self.temporary);
         Ok(MailServer::new(spool, self.authorize, root))
     }

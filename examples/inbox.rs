@@ -1,0 +1,83 @@
+//! Lists, saves and deletes the messages of one address in a drop directory.
+
+mod common;
+
+use std::path::Path;
+
+use cdonts::{MailServer, Message, Profile, Session, time};
+use common::{Args, Failure, escaped, message_json};
+
+const USAGE: &str = "inbox --drop DIR --address A \
+    [--profile iis-drop|postfix|exim|opensmtpd|dovecot|none|header-fallback] [--dot-stuffed] \
+    [--settle MS] [--state DIR] [--json] [--delete FILE] [--save DIR]";
+
+fn main() -> Result<(), Failure> {
+    let options = ["drop", "address", "profile", "settle", "state", "delete", "save"];
+    let args = Args::parse(USAGE, &options, &["dot-stuffed", "json"]);
+    let session = Session::logon_smtp(&open(&args)?, "", args.need("address")?)?;
+
+    if let Some(wanted) = args.get("delete") {
+        let messages = session.inbox().messages()?;
+        let found = messages.iter().find(|message| escaped(&message.file_name()) == wanted);
+        found.ok_or_else(|| format!("`{wanted}` is no message of this address"))?.delete()?;
+    }
+
+    let messages = session.inbox().messages()?;
+    for (index, message) in messages.iter().enumerate() {
+        if let Err(error) = show(&args, index + 1, &message) {
+            eprintln!("{}: {error}", escaped(&message.file_name()));
+        }
+    }
+    for problem in messages.problems() {
+        eprintln!("{}: {problem}", problem.path().map(escaped).unwrap_or_default());
+    }
+    if messages.unreadable() > 0 {
+        eprintln!("{} files of the drop could not be judged", messages.unreadable());
+    }
+    Ok(())
+}
+
+fn open(args: &Args) -> Result<MailServer, Failure> {
+    let profile = args.get("profile").unwrap_or("iis-drop");
+    let profile = Profile::from_name(profile).ok_or_else(|| format!("no profile `{profile}`"))?;
+    let mut builder = MailServer::builder()
+        .drop_dir(args.need("drop")?, profile)
+        .drop_dot_stuffed(args.is_on("dot-stuffed"));
+    if let Some(state) = args.state() {
+        builder = builder.state_dir(state);
+    }
+    if let Some(writer) = args.writer()? {
+        builder = builder.drop_writer(writer);
+    }
+    Ok(builder.open()?)
+}
+
+fn show(args: &Args, number: usize, message: &Message) -> Result<(), Failure> {
+    if let Some(dir) = args.get("save") {
+        save(Path::new(dir), number, message)?;
+    }
+    let file = escaped(&message.file_name());
+    if args.is_on("json") {
+        let value: cdonts::Result<_> = message_json!(message, file, false);
+        println!("{}", value?);
+        return Ok(());
+    }
+    println!(
+        "{number:4}  {}  {:>9}  {}  {}  [{file}]",
+        time::rfc3339(message.time_received()),
+        message.size(),
+        message.sender(),
+        message.subject(),
+    );
+    Ok(())
+}
+
+fn save(dir: &Path, number: usize, message: &Message) -> Result<(), Failure> {
+    std::fs::create_dir_all(dir)?;
+    let mut source = std::fs::File::create(dir.join(format!("{number}.eml")))?;
+    message.write_to(&mut source)?;
+    for attachment in message.attachments()? {
+        attachment.write_to_dir(dir.join(number.to_string()))?;
+    }
+    Ok(())
+}
