@@ -19,6 +19,8 @@ mod delivery;
 mod draft;
 mod draft_attachments;
 mod error;
+#[cfg(test)]
+mod faults;
 mod folder;
 mod format;
 mod fs;

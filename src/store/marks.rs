@@ -16,7 +16,7 @@ use crate::format::address::Address;
 use crate::format::encode::Sink;
 use crate::fs::Dir;
 use crate::state::{State, new_id};
-use crate::transport::OutFile;
+use crate::transport::{OutFile, publish};
 
 /// Bytes of a file's beginning that its marks are bound to.
 const HEAD: usize = 4096;
@@ -191,24 +191,12 @@ impl DropStore {
     pub(super) fn mark(&self, name: &OsStr, opened: &OpenedEntry, address: &Address) -> Result<()> {
         let dirs = self.state.ensure()?;
         let mark = Mark::new(self.base(name), opened, address)?;
-        let reserved = dirs.reserve()?;
-        let written = (|| {
-            let staging = dirs.staging.make_dir(&reserved.id)?;
-            let file_name = new_id();
-            let mut out = OutFile::new(staging.create(&file_name)?);
+        publish(&dirs.marks, &new_id(), &self.state, self.rules.durable, |file| {
+            let mut out = OutFile::new(file);
             out.put(mark.text().as_bytes())?;
-            out.finish(self.rules.durable)?;
-            staging.rename(&file_name, &dirs.marks, &file_name)?;
-            if self.rules.durable {
-                dirs.marks.sync()?;
-            }
-            Ok(())
-        })();
-        // What is left of a failure is swept when somebody recovers.
-        if dirs.staging.remove_dir(&reserved.id).is_ok() {
-            let _ = reserved.lock.release();
-        }
-        written
+            out.finish(self.rules.durable)
+        })?;
+        Ok(())
     }
 
     /// Removes the marks of files that are certainly gone, and those that fit their file no more.

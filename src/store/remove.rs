@@ -38,9 +38,11 @@ impl DropOrigin {
         if let Some(address) = opened.run.recipients.iter().find(is_own) {
             store.mark(&name, &opened, address)?;
         }
-        // The mark is written before this look, so that of two deleters the later sees both.
-        let deleted_by = store.who_deleted(&name, &opened)?;
-        if store.is_deleted_by_all(&opened.run, &deleted_by) {
+        // With the mark it is deleted for its reader; what fails now a later look does. The mark is
+        // written before this look, so that of two deleters the later sees both.
+        if let Ok(deleted_by) = store.who_deleted(&name, &opened)
+            && store.is_deleted_by_all(&opened.run, &deleted_by)
+        {
             store.finish_removal(place, &name, &opened);
         }
         Ok(())
@@ -129,10 +131,11 @@ impl DropStore {
     /// The deletion holds once the rename into the room is durable: from then on whoever recovers
     /// unlinks the file too, so that a failure to do it now is none.
     fn decide(&self, room: &Dir, from: &Dir, name: &OsStr, judged: Stamp) -> Result<()> {
-        let found = room.stat(name);
-        if !matches!(&found, Ok(stat) if stat.stamp == judged) {
+        let Ok(found) = room.stat(name) else {
+            return Ok(());
+        };
+        if found.stamp != judged {
             give_back(room, name, from)?;
-            found?;
             return Err(Self::gone().with_path(from.path().join(name)));
         }
         if self.rules.durable

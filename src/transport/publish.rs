@@ -10,7 +10,7 @@ use crate::state::{Reserved, State};
 
 /// Writes a file and gives it its name in `dir`. The problem is what failed after the message
 /// could not be taken back.
-pub(super) fn publish(
+pub(crate) fn publish(
     dir: &Dir,
     name: &str,
     state: &State,
