@@ -1,0 +1,185 @@
+//! Deleting: what is shared stays with the others, and what is deleted stays deleted.
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
+mod support;
+
+use std::time::Duration;
+
+use cdonts::{ErrorKind, Profile};
+use support::{Root, in_other_process, iis_file, messages, only, reader, role, simple, subjects};
+
+#[test]
+fn a_shared_file_stays_for_the_other_until_he_deletes_it_too() {
+    let root = Root::new();
+    root.write("Drop/a.eml", simple(&["jane@example.com", "joe@example.com", "JOE@example.com"], "s"));
+    let server = root.server();
+    let again = only(&server, "jane@example.com");
+    only(&server, "jane@example.com").delete().unwrap();
+    assert_eq!(messages(&server, "jane@example.com").len(), 0);
+    assert_eq!(messages(&root.server(), "jane@example.com").len(), 0);
+    assert_eq!(again.delete().unwrap_err().kind(), ErrorKind::MessageGone);
+    assert_eq!(only(&server, "joe@example.com").text().unwrap(), "Hello.\r\n");
+    only(&server, "joe@example.com").delete().unwrap();
+    assert_eq!(root.files("Drop"), [""; 0]);
+    assert_eq!(root.files("State/marks"), [""; 0]);
+}
+
+#[test]
+fn a_list_as_exim_writes_it_is_shared_in_the_same_way() {
+    let root = Root::new();
+    for name in ["new", "cur", "tmp"] {
+        root.dir(&format!("Drop/{name}"));
+    }
+    let file = "Return-path: <s@x>\nEnvelope-to: ann@example.com,\n bob@example.com\nDelivery-date: x\nReceived: x\n\nx\n";
+    root.write("Drop/new/1.H1P2.host", file);
+    let server = reader(&root.join("Drop"), Profile::Exim);
+    only(&server, "ann@example.com").delete().unwrap();
+    // Its flags change, its marks stay.
+    std::fs::rename(root.join("Drop/new/1.H1P2.host"), root.join("Drop/cur/1.H1P2.host:2,S")).unwrap();
+    assert_eq!(messages(&server, "ann@example.com").len(), 0);
+    only(&server, "bob@example.com").delete().unwrap();
+    assert_eq!(root.files("Drop/cur"), [""; 0]);
+}
+
+#[test]
+fn a_new_file_under_the_name_of_a_deleted_one_is_seen() {
+    let root = Root::new();
+    let both = ["jane@example.com", "joe@example.com"];
+    root.write("Drop/a.eml", simple(&both, "first"));
+    let server = root.server();
+    only(&server, "jane@example.com").delete().unwrap();
+    // The server uses the name again, before and after the file is gone.
+    std::fs::remove_file(root.join("Drop/a.eml")).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    root.write("Drop/a.eml", simple(&both, "again"));
+    assert_eq!(subjects(&server, "jane@example.com"), ["again"]);
+    assert_eq!(subjects(&server, "joe@example.com"), ["again"]);
+    // Its old marks are gone, since they fit no more.
+    assert_eq!(root.files("State/marks"), [""; 0]);
+    for address in both {
+        only(&server, address).delete().unwrap();
+    }
+    root.write("Drop/a.eml", simple(&["jane@example.com"], "third"));
+    assert_eq!(subjects(&server, "jane@example.com"), ["third"]);
+}
+
+#[test]
+fn marks_of_files_that_are_gone_are_swept_and_others_stay() {
+    let root = Root::new();
+    let both = ["jane@example.com", "joe@example.com"];
+    for name in ["a", "b"] {
+        root.write(&format!("Drop/{name}.eml"), simple(&both, name));
+    }
+    let server = root.server();
+    messages(&server, "jane@example.com").delete_all().unwrap();
+    assert_eq!(root.files("State/marks").len(), 2);
+    std::fs::remove_file(root.join("Drop/a.eml")).unwrap();
+    // A directory as young as the clock's grain proves nothing.
+    assert_eq!(messages(&server, "joe@example.com").len(), 1);
+    assert_eq!(root.files("State/marks").len(), 2);
+    let old = std::time::SystemTime::now() - Duration::from_secs(60);
+    std::fs::File::open(root.join("Drop")).unwrap().set_modified(old).unwrap();
+    assert_eq!(messages(&server, "joe@example.com").len(), 1);
+    assert_eq!(root.files("State/marks").len(), 1);
+    assert_eq!(messages(&server, "jane@example.com").len(), 0);
+}
+
+#[test]
+fn a_mark_that_is_cut_or_foreign_deletes_nothing() {
+    let root = Root::new();
+    root.write("Drop/a.eml", simple(&["jane@example.com", "joe@example.com"], "s"));
+    let server = root.server();
+    only(&server, "jane@example.com").delete().unwrap();
+    let name = root.files("State/marks").remove(0);
+    let mark = std::fs::read(root.join("State/marks").join(&name)).unwrap();
+    root.write(&format!("State/marks/{name}"), &mark[..mark.len() - 3]);
+    root.write("State/marks/strange", [0xff; 9000]);
+    root.dir("State/marks/directory");
+    assert_eq!(messages(&root.server(), "jane@example.com").len(), 1);
+}
+
+#[test]
+fn a_file_with_a_recipient_nobody_can_be_is_never_removed_by_the_others() {
+    let root = Root::new();
+    root.write("Drop/a.eml", simple(&["jane@example.com", "no address"], "s"));
+    let server = root.server();
+    only(&server, "jane@example.com").delete().unwrap();
+    assert_eq!(messages(&server, "jane@example.com").len(), 0);
+    assert_eq!(root.files("Drop"), ["a.eml"]);
+}
+
+#[test]
+fn a_file_that_was_swapped_goes_back_where_it_was() {
+    let root = Root::new();
+    let server = root.server();
+    root.write("Drop/a.eml", simple(&["jane@example.com"], "hers"));
+    let message = only(&server, "jane@example.com");
+    root.write("Drop/a.eml", simple(&["joe@example.com"], "his is longer"));
+    assert_eq!(message.delete().unwrap_err().kind(), ErrorKind::MessageGone);
+    assert_eq!(subjects(&server, "joe@example.com"), ["his is longer"]);
+}
+
+#[test]
+fn what_a_removal_left_behind_is_judged_by_what_it_had_judged() {
+    use std::os::unix::fs::MetadataExt;
+    let root = Root::new();
+    drop(root.server());
+    root.write("Drop/x.eml", simple(&["jane@example.com", "joe@example.com"], "x"));
+    only(&root.server(), "jane@example.com").delete().unwrap();
+    // Two removals that died after their rename: of the right file, and of another.
+    let leave = |id: &str, right: bool| {
+        let name = format!("{id}.eml");
+        let path = root.write(&format!("Drop/{name}"), simple(&["jane@example.com"], id));
+        let state = std::fs::metadata(&path).unwrap();
+        let modified = i128::from(state.mtime()) * 1_000_000_000 + i128::from(state.mtime_nsec());
+        let size = state.size() + u64::from(!right);
+        let room = format!("State/removing/{id}/flat_{size}_{modified}_{}", state.ino());
+        root.dir(&room);
+        std::fs::rename(path, root.join(room).join(name)).unwrap();
+    };
+    leave("right", true);
+    leave("wrong", false);
+    assert_eq!(subjects(&root.server(), "jane@example.com"), ["wrong"]);
+    assert_eq!(root.files("State/removing"), [""; 0]);
+}
+
+#[test]
+fn eight_processes_delete_the_same_shared_files() {
+    const TEST: &str = "eight_processes_delete_the_same_shared_files";
+    let addresses: Vec<_> = (0..4).map(|n| format!("user{n}@example.com")).collect();
+    if let Some((address, dir)) = role() {
+        let server = cdonts::MailServer::builder()
+            .mailroot(dir)
+            .drop_writer(cdonts::Writer::Renames)
+            .open()
+            .unwrap();
+        messages(&server, &address).delete_all().unwrap();
+        return;
+    }
+    let root = Root::new();
+    let all: Vec<_> = addresses.iter().map(String::as_str).collect();
+    for number in 0..40 {
+        root.write(&format!("Drop/{number}.eml"), simple(&all, "shared"));
+    }
+    root.write("Drop/kept.eml", iis_file(&["kept@example.com"], "Subject: kept\r\n\r\n"));
+    // Each address from two processes, some of which are killed on their way.
+    let mut processes: Vec<_> = addresses
+        .iter()
+        .chain(&addresses)
+        .map(|address| in_other_process(TEST, address, root.path()))
+        .collect();
+    for (number, process) in processes.iter_mut().take(4).enumerate() {
+        std::thread::sleep(Duration::from_millis(7 * number as u64));
+        let _ = process.kill();
+    }
+    for process in &mut processes {
+        process.wait().unwrap();
+    }
+    let server = root.server();
+    for address in &addresses {
+        assert_eq!(messages(&server, address).len(), 0, "{address}");
+    }
+    assert_eq!(root.files("Drop"), ["kept.eml"]);
+    assert_eq!(root.files("State/removing"), [""; 0]);
+    assert_eq!(root.files("State/staging"), [""; 0]);
+}
