@@ -147,10 +147,11 @@ fn unquote(local: &str) -> Option<String> {
     }
 }
 
-/// The same, but any text without quotes is taken: the server has delivered to it.
+/// The same, but any word without quotes is taken: the server has delivered to it.
 fn unquote_trusted(local: &str) -> Option<String> {
     let Some(inner) = local.strip_prefix('"') else {
-        return (!local.is_empty() && !local.contains(['"', '<', '>'])).then(|| local.to_owned());
+        let is_odd = |c: char| c.is_whitespace() || c.is_control() || "\"<>,;".contains(c);
+        return (!local.is_empty() && !local.contains(is_odd)).then(|| local.to_owned());
     };
     let inner = inner.strip_suffix('"')?;
     let mut text = String::new();
