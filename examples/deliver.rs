@@ -18,7 +18,7 @@ fn main() -> Result<(), Failure> {
     for domain in args.all("local-domain") {
         builder = builder.local_domain(domain);
     }
-    if let Some(state) = args.state() {
+    if let Some(state) = args.get("state") {
         builder = builder.state_dir(state);
     }
     if let Some(writer) = args.writer()? {

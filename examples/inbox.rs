@@ -1,5 +1,10 @@
 //! Lists, saves and deletes the messages of one address in a drop directory.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program of its own writes its own files"
+)]
+
 mod common;
 
 use std::path::Path;
@@ -12,14 +17,20 @@ const USAGE: &str = "inbox --drop DIR --address A \
     [--settle MS] [--state DIR] [--json] [--delete FILE] [--save DIR]";
 
 fn main() -> Result<(), Failure> {
-    let options = ["drop", "address", "profile", "settle", "state", "delete", "save"];
+    let options = [
+        "drop", "address", "profile", "settle", "state", "delete", "save",
+    ];
     let args = Args::parse(USAGE, &options, &["dot-stuffed", "json"]);
     let session = Session::logon_smtp(&open(&args)?, "", args.need("address")?)?;
 
     if let Some(wanted) = args.get("delete") {
         let messages = session.inbox().messages()?;
-        let found = messages.iter().find(|message| escaped(&message.file_name()) == wanted);
-        found.ok_or_else(|| format!("`{wanted}` is no message of this address"))?.delete()?;
+        let found = messages
+            .iter()
+            .find(|message| escaped(&message.file_name()) == wanted);
+        found
+            .ok_or_else(|| format!("`{wanted}` is no message of this address"))?
+            .delete()?;
     }
 
     let messages = session.inbox().messages()?;
@@ -29,10 +40,16 @@ fn main() -> Result<(), Failure> {
         }
     }
     for problem in messages.problems() {
-        eprintln!("{}: {problem}", problem.path().map(escaped).unwrap_or_default());
+        eprintln!(
+            "{}: {problem}",
+            problem.path().map(escaped).unwrap_or_default()
+        );
     }
     if messages.unreadable() > 0 {
-        eprintln!("{} files of the drop could not be judged", messages.unreadable());
+        eprintln!(
+            "{} files of the drop could not be judged",
+            messages.unreadable()
+        );
     }
     Ok(())
 }
@@ -43,7 +60,7 @@ fn open(args: &Args) -> Result<MailServer, Failure> {
     let mut builder = MailServer::builder()
         .drop_dir(args.need("drop")?, profile)
         .drop_dot_stuffed(args.is_on("dot-stuffed"));
-    if let Some(state) = args.state() {
+    if let Some(state) = args.get("state") {
         builder = builder.state_dir(state);
     }
     if let Some(writer) = args.writer()? {

@@ -51,14 +51,22 @@ fn print(path: &str, message: &MessageFile) -> cdonts::Result<()> {
     println!("{path}");
     println!("  From:    {}", message.sender());
     for recipient in message.recipients()? {
-        println!("  {:8} {recipient}", format!("{}:", recipient.recipient_type().name()));
+        println!(
+            "  {:8} {recipient}",
+            format!("{}:", recipient.recipient_type().name())
+        );
     }
     println!("  Subject: {}", message.subject());
     if let Some(sent) = message.time_sent()? {
         println!("  Date:    {}", time::rfc5322(sent));
     }
     for attachment in message.attachments()? {
-        println!("  File:    {} ({}, {} octets)", attachment.name(), attachment.content_type(), attachment.size()?);
+        println!(
+            "  File:    {} ({}, {} octets)",
+            attachment.name(),
+            attachment.content_type(),
+            attachment.size()?
+        );
     }
     for problem in message.problems()? {
         println!("  Problem: {problem}");

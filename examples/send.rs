@@ -15,8 +15,19 @@ const USAGE: &str = "send --pickup DIR [--local-domain D --drop DIR] [--state DI
 
 fn main() -> Result<(), Failure> {
     let options = [
-        "pickup", "local-domain", "drop", "state", "from", "to", "cc", "bcc", "subject", "text",
-        "html", "attach", "spec",
+        "pickup",
+        "local-domain",
+        "drop",
+        "state",
+        "from",
+        "to",
+        "cc",
+        "bcc",
+        "subject",
+        "text",
+        "html",
+        "attach",
+        "spec",
     ];
     let args = Args::parse(USAGE, &options, &["dot-stuffed"]);
     let server = open(&args)?;
@@ -43,7 +54,7 @@ fn open(args: &Args) -> Result<MailServer, Failure> {
     for domain in args.all("local-domain") {
         builder = builder.local_domain(domain);
     }
-    if let Some(state) = args.state() {
+    if let Some(state) = args.get("state") {
         builder = builder.state_dir(state);
     }
     Ok(builder.open()?)
@@ -66,7 +77,9 @@ fn from_args(server: &MailServer, args: &Args) -> Draft {
     for path in args.all("attach") {
         mail = mail.attach_file(path);
     }
-    let mut draft = mail.subject(args.get("subject").unwrap_or_default()).into_draft();
+    let mut draft = mail
+        .subject(args.get("subject").unwrap_or_default())
+        .into_draft();
     if let Some(text) = args.get("text") {
         draft.set_text(text);
     }
@@ -116,7 +129,9 @@ fn from_spec(server: &MailServer, line: &str) -> Result<Draft, Failure> {
     ] {
         for one in list(key) {
             let name = text(&one, "name").unwrap_or_default();
-            draft.recipients_mut().add(name, text(&one, "address").unwrap_or_default(), kind);
+            draft
+                .recipients_mut()
+                .add(name, text(&one, "address").unwrap_or_default(), kind);
         }
     }
     draft.set_subject(text(&spec, "subject").unwrap_or_default());
@@ -142,7 +157,8 @@ fn from_spec(server: &MailServer, line: &str) -> Result<Draft, Failure> {
             let bytes = base64::engine::general_purpose::STANDARD.decode(content)?;
             attachments.add_bytes("", bytes)
         } else {
-            attachments.add_file(text(&one, "path").ok_or("an attachment has a path or content_b64")?)
+            attachments
+                .add_file(text(&one, "path").ok_or("an attachment has a path or content_b64")?)
         };
         if let Some(name) = text(&one, "name") {
             attachment.set_name(name);

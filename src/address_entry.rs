@@ -46,7 +46,6 @@ impl AddressEntry {
 
     /// The type of the address, always `SMTP`.
     #[doc(alias = "AddressEntry.Type")]
-    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
     pub fn address_type(&self) -> &'static str {
         "SMTP"
     }
@@ -66,11 +65,7 @@ impl fmt::Display for AddressEntry {
 }
 
 /// `Name <address>` without what would disturb a terminal or hide the address.
-pub(crate) fn write_mailbox(
-    name: &str,
-    address: &str,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
+pub(crate) fn write_mailbox(name: &str, address: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let shown = |text: &str| -> String {
         let is_hidden = crate::format::address::is_forbidden;
         text.chars().filter(|&c| !is_hidden(c)).collect()

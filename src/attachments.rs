@@ -38,7 +38,11 @@ use crate::reading::{Origin, write_failed};
 pub struct Attachments(Vec<Attachment>);
 
 impl Attachments {
-    pub(crate) fn new(origin: Origin, parts: impl Iterator<Item = Part>, dot_stuffed: bool) -> Self {
+    pub(crate) fn new(
+        origin: &Origin,
+        parts: impl Iterator<Item = Part>,
+        dot_stuffed: bool,
+    ) -> Self {
         let one = |part| Attachment {
             origin: origin.clone(),
             part: Arc::new(part),

@@ -231,9 +231,7 @@ impl DraftAttachment {
     pub(crate) fn check(&self) -> Result<()> {
         let field = self.label();
         field::check_name("Attachment name", &self.name)?;
-        let invalid = |message| {
-            Err(Error::new(ErrorKind::InvalidValue, message).with_field(field))
-        };
+        let invalid = |message| Err(Error::new(ErrorKind::InvalidValue, message).with_field(field));
         if let Some(content_type) = &self.content_type
             && !media_type::is_valid(content_type)
         {
@@ -319,7 +317,9 @@ impl Source for Content<'_> {
         };
         let mut count = 0;
         while let Some(rest) = block.get_mut(count..).filter(|rest| !rest.is_empty()) {
-            let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest.len());
+            let most = usize::try_from(self.left)
+                .unwrap_or(usize::MAX)
+                .min(rest.len());
             if most == 0 {
                 break;
             }

@@ -1,6 +1,8 @@
 //! Every call to the file system is made to fail, and the process to die there, while messages are
 //! sent, delivered and deleted: what is promised must hold each time.
 
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
 use std::io::ErrorKind::{Other, PermissionDenied, StorageFull};
 use std::path::Path;
 use std::sync::Arc;
@@ -87,7 +89,16 @@ fn count(server: &MailServer, address: &str) -> usize {
     let messages = session.inbox().messages().unwrap();
     for message in &messages {
         assert_eq!(message.text().unwrap(), "Text", "half a message is visible");
-        assert_eq!(message.attachments().unwrap().get(0).unwrap().size().unwrap(), 100_000);
+        assert_eq!(
+            message
+                .attachments()
+                .unwrap()
+                .get(0)
+                .unwrap()
+                .size()
+                .unwrap(),
+            100_000
+        );
     }
     messages.len()
 }
@@ -125,12 +136,23 @@ fn send_at_every_call(to: &str, local: &[&str], has_remote: bool) {
         let struck = fixture.plan.struck();
         fixture.plan.disarm();
         if sent.is_err() {
-            assert_eq!(fixture.files("Drop"), [""; 0], "visible after an error: {context}");
-            assert_eq!(fixture.files("Pickup"), [""; 0], "visible after an error: {context}");
+            assert_eq!(
+                fixture.files("Drop"),
+                [""; 0],
+                "visible after an error: {context}"
+            );
+            assert_eq!(
+                fixture.files("Pickup"),
+                [""; 0],
+                "visible after an error: {context}"
+            );
         }
         drop(server);
         let server = fixture.restarted();
-        let copies: Vec<_> = local.iter().map(|address| count(&server, address)).collect();
+        let copies: Vec<_> = local
+            .iter()
+            .map(|address| count(&server, address))
+            .collect();
         let pickup = fixture.contents("Pickup");
         let expected = match (&sent, fault) {
             // The process died: all or nothing.
@@ -138,8 +160,15 @@ fn send_at_every_call(to: &str, local: &[&str], has_remote: bool) {
             (Err(_), _) => 0,
             (Ok(_), _) => 1,
         };
-        assert!(copies.iter().all(|&copies| copies == expected), "{copies:?} {context}");
-        assert_eq!(pickup.len(), expected * usize::from(has_remote), "{context}");
+        assert!(
+            copies.iter().all(|&copies| copies == expected),
+            "{copies:?} {context}"
+        );
+        assert_eq!(
+            pickup.len(),
+            expected * usize::from(has_remote),
+            "{context}"
+        );
         for file in pickup {
             assert_eq!(file.matches("X-Receiver").count(), 1, "{context}");
             assert!(file.ends_with("--\r\n"), "half a file: {context}");
@@ -154,7 +183,10 @@ fn send_at_every_call(to: &str, local: &[&str], has_remote: bool) {
             let mut again = error.into_draft();
             again.move_to(&server);
             again.send().unwrap();
-            assert!(local.iter().all(|address| count(&server, address) == 1), "{context}");
+            assert!(
+                local.iter().all(|address| count(&server, address) == 1),
+                "{context}"
+            );
         }
         struck
     });
@@ -163,7 +195,11 @@ fn send_at_every_call(to: &str, local: &[&str], has_remote: bool) {
 #[test]
 fn a_send_to_several_places_is_all_or_nothing() {
     let local = ["jane@example.com", "joe@example.com", "blind@example.com"];
-    send_at_every_call("jane@example.com; joe@example.com; far@example.net", &local, true);
+    send_at_every_call(
+        "jane@example.com; joe@example.com; far@example.net",
+        &local,
+        true,
+    );
 }
 
 #[test]
@@ -196,13 +232,20 @@ fn a_foreign_file_is_delivered_once_and_never_lost() {
         drop(server);
         let server = fixture.restarted();
         let done = server.deliver_now().unwrap();
-        assert!(done.problems().is_empty(), "{:?} {context}", done.problems());
+        assert!(
+            done.problems().is_empty(),
+            "{:?} {context}",
+            done.problems()
+        );
         for address in ["jane@example.com", "joe@example.com"] {
             assert_eq!(inbox_len(&server, address), 1, "{address} {context}");
         }
         let pickup = fixture.contents("Pickup");
         assert_eq!(pickup.len(), 1, "{context}");
-        assert!(pickup[0].contains("X-Receiver: far@example.net\r\nReceived: "), "{context}");
+        assert!(
+            pickup[0].contains("X-Receiver: far@example.net\r\nReceived: "),
+            "{context}"
+        );
         let bad = fixture.files("Badmail");
         for ending in [".BAD", ".BDR", ".BDP"] {
             let count = bad.iter().filter(|name| name.ends_with(ending)).count();
@@ -248,7 +291,11 @@ fn delete_at_every_call(content: &str, others: &[&str]) {
             }
         }
         for other in others {
-            assert_eq!(inbox_len(&server, other), 1, "taken from {other}: {context}");
+            assert_eq!(
+                inbox_len(&server, other),
+                1,
+                "taken from {other}: {context}"
+            );
         }
         // Deleting to the end leaves nothing, whatever has happened before.
         delete_first(&server, "jane@example.com").unwrap();
@@ -287,7 +334,11 @@ fn the_last_deletion_of_a_shared_file_survives_a_death_at_any_step() {
         fixture.plan.disarm();
         drop(server);
         let server = fixture.restarted();
-        assert_eq!(inbox_len(&server, "joe@example.com"), 0, "it came back: {context}");
+        assert_eq!(
+            inbox_len(&server, "joe@example.com"),
+            0,
+            "it came back: {context}"
+        );
         if deleted.is_ok() && !matches!(fault, Fault::Before(_) | Fault::After(_)) {
             // A failed look shows nothing to delete; all else has deleted.
             assert!(inbox_len(&server, "jane@example.com") <= 1);

@@ -76,7 +76,6 @@ impl Inbox {
 
     /// The display name, `Inbox`.
     #[doc(alias = "Folder.Name")]
-    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
     pub fn name(&self) -> &'static str {
         "Inbox"
     }
@@ -163,7 +162,6 @@ impl Outbox {
 
     /// The display name, `Outbox`.
     #[doc(alias = "Folder.Name")]
-    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
     pub fn name(&self) -> &'static str {
         "Outbox"
     }
@@ -199,7 +197,6 @@ impl OutboxMessages {
 
     /// Always 0.
     #[doc(alias = "Messages.Count")]
-    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
     pub fn len(&self) -> usize {
         0
     }

@@ -11,16 +11,16 @@
 pub(crate) mod double;
 mod failure;
 mod file;
+mod lock;
+pub(crate) mod outside;
+mod probe;
+mod stat;
 #[cfg(all(target_os = "linux", not(portable_fs)))]
 #[path = "fs/linux.rs"]
 mod system;
 #[cfg(not(all(target_os = "linux", not(portable_fs))))]
 #[path = "fs/portable.rs"]
 mod system;
-mod lock;
-pub(crate) mod outside;
-mod probe;
-mod stat;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -80,7 +80,13 @@ impl Dir {
     /// Makes the directory at `path`; one that is there is good too.
     pub(crate) fn make_path(path: &Path, modes: Modes, probe: &Probe) -> Result<()> {
         let made = probe.call(Op::MakeDir, path, || system::make_path(path, modes));
-        made.or_else(|failure| if failure.is_taken() { Ok(()) } else { Err(failure) })
+        made.or_else(|failure| {
+            if failure.is_taken() {
+                Ok(())
+            } else {
+                Err(failure)
+            }
+        })
     }
 
     fn new(handle: system::Handle, path: PathBuf, modes: Modes, probe: Probe) -> Self {
@@ -192,9 +198,7 @@ impl Dir {
     /// Gives an unnamed file its name, which must be free.
     pub(crate) fn link(&self, file: &NewFile, name: &str) -> Result<()> {
         let name = OsStr::new(name);
-        self.call(Op::Link, name, || {
-            self.0.handle.link(file.as_std(), name)
-        })
+        self.call(Op::Link, name, || self.0.handle.link(file.as_std(), name))
     }
 
     /// Renames an entry into `to`, where `new` must be free.

@@ -167,7 +167,6 @@ impl NewMail {
 
     /// The library's version.
     #[doc(alias = "NewMail.Version")]
-    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
     pub fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
     }

@@ -157,7 +157,8 @@ impl Reading {
             let value = self.value(name)?;
             Ok(value.map(|value| String::from_utf8_lossy(&value).trim().to_owned()))
         };
-        if let Some(importance) = text("Importance")?.and_then(|name| Importance::from_name(&name)) {
+        if let Some(importance) = text("Importance")?.and_then(|name| Importance::from_name(&name))
+        {
             return Ok(importance);
         }
         let priority = text("X-Priority")?.and_then(|value| Importance::from_priority(&value));
@@ -187,14 +188,18 @@ impl Reading {
     pub(crate) fn text(&self) -> Result<String> {
         match self.text_part()? {
             Some(text) => Ok(text),
-            None => Ok(self.html_part()?.map_or(String::new(), |source| html::to_text(&source))),
+            None => Ok(self
+                .html_part()?
+                .map_or(String::new(), |source| html::to_text(&source))),
         }
     }
 
     pub(crate) fn html_text(&self) -> Result<String> {
         match self.html_part()? {
             Some(html) => Ok(html),
-            None => Ok(self.text_part()?.map_or(String::new(), |text| html::from_text(&text))),
+            None => Ok(self
+                .text_part()?
+                .map_or(String::new(), |text| html::from_text(&text))),
         }
     }
 
@@ -205,7 +210,7 @@ impl Reading {
             .iter()
             .filter_map(|&index| parsed.part(Some(index)))
             .cloned();
-        Ok(Attachments::new(self.origin.clone(), parts, self.dot_stuffed))
+        Ok(Attachments::new(&self.origin, parts, self.dot_stuffed))
     }
 
     /// What is wrong with the message and how it was read nevertheless.
@@ -239,7 +244,11 @@ impl Reading {
     pub(crate) fn write_to(&self, to: &mut dyn Write) -> Result<u64> {
         let parsed = self.parsed()?;
         let (bytes, start) = self.origin.open()?;
-        let body_start = parsed.structure.parts.first().map_or(start, |part| part.body.start);
+        let body_start = parsed
+            .structure
+            .parts
+            .first()
+            .map_or(start, |part| part.body.start);
         let section = read_range(bytes.as_ref(), start, body_start)?;
         let mut ranges: Vec<_> = visible(&section, names_blind_recipients)
             .into_iter()
@@ -249,7 +258,9 @@ impl Reading {
         let mut total = 0;
         for range in ranges {
             let mut reader = BodyReader::raw(Arc::clone(&bytes), range, self.dot_stuffed);
-            total += body::copy(&mut reader, |block| to.write_all(block).map_err(write_failed))?;
+            total += body::copy(&mut reader, |block| {
+                to.write_all(block).map_err(write_failed)
+            })?;
         }
         Ok(total)
     }
@@ -257,5 +268,9 @@ impl Reading {
 
 /// A failure of the caller's own writer.
 pub(crate) fn write_failed(source: std::io::Error) -> Error {
-    Error::new(crate::ErrorKind::Io, "cannot write to the writer that was given").with_source(source)
+    Error::new(
+        crate::ErrorKind::Io,
+        "cannot write to the writer that was given",
+    )
+    .with_source(source)
 }

@@ -149,7 +149,8 @@ impl Recipients {
 
     /// To before Cc, each in the order of the message.
     pub(crate) fn sort_by_type(&mut self) {
-        self.0.sort_by_key(|recipient| recipient.recipient_type as u8);
+        self.0
+            .sort_by_key(|recipient| recipient.recipient_type as u8);
     }
 
     /// How many there are.

@@ -92,11 +92,7 @@ impl MailServer {
         MailServerBuilder::new()
     }
 
-    fn new(
-        spool: Spool,
-        authorize: Option<Box<Authorize>>,
-        temporary: Option<PathBuf>,
-    ) -> Self {
+    fn new(spool: Spool, authorize: Option<Box<Authorize>>, temporary: Option<PathBuf>) -> Self {
         Self(Arc::new(Inner {
             spool,
             authorize,
@@ -109,7 +105,10 @@ impl MailServer {
     }
 
     pub(crate) fn allows(&self, address: &str) -> bool {
-        self.0.authorize.as_ref().is_none_or(|allows| allows(address))
+        self.0
+            .authorize
+            .as_ref()
+            .is_none_or(|allows| allows(address))
     }
 
     /// The drop store, after what was handed over has been moved into it.
@@ -153,7 +152,9 @@ impl MailServer {
                 return Ok(());
             }
             if begin.elapsed() >= timeout {
-                let reason = problems.first().map_or("another program works on it", Problem::text);
+                let reason = problems
+                    .first()
+                    .map_or("another program works on it", Problem::text);
                 let message = format!("messages are still waiting to be moved: {reason}");
                 return Err(Error::new(ErrorKind::TimedOut, message));
             }
@@ -195,7 +196,10 @@ impl fmt::Debug for MailServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spool = self.spool();
         f.debug_struct("MailServer")
-            .field("pickup", &spool.pickup.as_ref().map(|pickup| pickup.dir.path()))
+            .field(
+                "pickup",
+                &spool.pickup.as_ref().map(|pickup| pickup.dir.path()),
+            )
             .field("drop", &spool.drop.as_ref().map(|drop| drop.root().path()))
             .field("state", &spool.state.path())
             .field("local_domains", &spool.local_domains)

@@ -93,7 +93,6 @@ impl Session {
 
     /// The version of this library.
     #[doc(alias = "Session.Version")]
-    #[expect(clippy::unused_self, reason = "CDONTS has it on the object")]
     pub fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
     }

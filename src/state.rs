@@ -83,7 +83,10 @@ impl State {
             ));
         };
         Dir::make_path(path, self.modes, &self.probe)?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        if let Some(parent) = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
             Dir::open_path(parent, self.modes, &self.probe)?.sync()?;
         }
         self.existing()?.ok_or_else(|| {

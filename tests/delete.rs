@@ -6,19 +6,28 @@ mod support;
 use std::time::Duration;
 
 use cdonts::{ErrorKind, Profile};
-use support::{Root, in_other_process, iis_file, messages, only, reader, role, simple, subjects};
+use support::{Root, iis_file, in_other_process, messages, only, reader, role, simple, subjects};
 
 #[test]
 fn a_shared_file_stays_for_the_other_until_he_deletes_it_too() {
     let root = Root::new();
-    root.write("Drop/a.eml", simple(&["jane@example.com", "joe@example.com", "JOE@example.com"], "s"));
+    root.write(
+        "Drop/a.eml",
+        simple(
+            &["jane@example.com", "joe@example.com", "JOE@example.com"],
+            "s",
+        ),
+    );
     let server = root.server();
     let again = only(&server, "jane@example.com");
     only(&server, "jane@example.com").delete().unwrap();
     assert_eq!(messages(&server, "jane@example.com").len(), 0);
     assert_eq!(messages(&root.server(), "jane@example.com").len(), 0);
     assert_eq!(again.delete().unwrap_err().kind(), ErrorKind::MessageGone);
-    assert_eq!(only(&server, "joe@example.com").text().unwrap(), "Hello.\r\n");
+    assert_eq!(
+        only(&server, "joe@example.com").text().unwrap(),
+        "Hello.\r\n"
+    );
     only(&server, "joe@example.com").delete().unwrap();
     assert_eq!(root.files("Drop"), [""; 0]);
     assert_eq!(root.files("State/marks"), [""; 0]);
@@ -35,7 +44,11 @@ fn a_list_as_exim_writes_it_is_shared_in_the_same_way() {
     let server = reader(&root.join("Drop"), Profile::Exim);
     only(&server, "ann@example.com").delete().unwrap();
     // Its flags change, its marks stay.
-    std::fs::rename(root.join("Drop/new/1.H1P2.host"), root.join("Drop/cur/1.H1P2.host:2,S")).unwrap();
+    std::fs::rename(
+        root.join("Drop/new/1.H1P2.host"),
+        root.join("Drop/cur/1.H1P2.host:2,S"),
+    )
+    .unwrap();
     assert_eq!(messages(&server, "ann@example.com").len(), 0);
     only(&server, "bob@example.com").delete().unwrap();
     assert_eq!(root.files("Drop/cur"), [""; 0]);
@@ -77,8 +90,11 @@ fn marks_of_files_that_are_gone_are_swept_and_others_stay() {
     // A directory as young as the clock's grain proves nothing.
     assert_eq!(messages(&server, "joe@example.com").len(), 1);
     assert_eq!(root.files("State/marks").len(), 2);
-    let old = std::time::SystemTime::now() - Duration::from_secs(60);
-    std::fs::File::open(root.join("Drop")).unwrap().set_modified(old).unwrap();
+    let old = std::time::SystemTime::now() - Duration::from_mins(1);
+    std::fs::File::open(root.join("Drop"))
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
     assert_eq!(messages(&server, "joe@example.com").len(), 1);
     assert_eq!(root.files("State/marks").len(), 1);
     assert_eq!(messages(&server, "jane@example.com").len(), 0);
@@ -87,7 +103,10 @@ fn marks_of_files_that_are_gone_are_swept_and_others_stay() {
 #[test]
 fn a_mark_that_is_cut_or_foreign_deletes_nothing() {
     let root = Root::new();
-    root.write("Drop/a.eml", simple(&["jane@example.com", "joe@example.com"], "s"));
+    root.write(
+        "Drop/a.eml",
+        simple(&["jane@example.com", "joe@example.com"], "s"),
+    );
     let server = root.server();
     only(&server, "jane@example.com").delete().unwrap();
     let name = root.files("State/marks").remove(0);
@@ -101,7 +120,10 @@ fn a_mark_that_is_cut_or_foreign_deletes_nothing() {
 #[test]
 fn a_file_with_a_recipient_nobody_can_be_is_never_removed_by_the_others() {
     let root = Root::new();
-    root.write("Drop/a.eml", simple(&["jane@example.com", "no address"], "s"));
+    root.write(
+        "Drop/a.eml",
+        simple(&["jane@example.com", "no address"], "s"),
+    );
     let server = root.server();
     only(&server, "jane@example.com").delete().unwrap();
     assert_eq!(messages(&server, "jane@example.com").len(), 0);
@@ -124,7 +146,10 @@ fn what_a_removal_left_behind_is_judged_by_what_it_had_judged() {
     use std::os::unix::fs::MetadataExt;
     let root = Root::new();
     drop(root.server());
-    root.write("Drop/x.eml", simple(&["jane@example.com", "joe@example.com"], "x"));
+    root.write(
+        "Drop/x.eml",
+        simple(&["jane@example.com", "joe@example.com"], "x"),
+    );
     only(&root.server(), "jane@example.com").delete().unwrap();
     // Two removals that died after their rename: of the right file, and of another.
     let leave = |id: &str, right: bool| {
@@ -161,7 +186,10 @@ fn eight_processes_delete_the_same_shared_files() {
     for number in 0..40 {
         root.write(&format!("Drop/{number}.eml"), simple(&all, "shared"));
     }
-    root.write("Drop/kept.eml", iis_file(&["kept@example.com"], "Subject: kept\r\n\r\n"));
+    root.write(
+        "Drop/kept.eml",
+        iis_file(&["kept@example.com"], "Subject: kept\r\n\r\n"),
+    );
     // Each address from two processes, some of which are killed on their way.
     let mut processes: Vec<_> = addresses
         .iter()

@@ -50,7 +50,11 @@ fn set(dir: &Path) -> Set {
     let profile = Profile::from_name(&text(&expect["profile"])).unwrap();
     let files = expect["files"].as_array().unwrap().iter().map(|file| {
         let nobody = profile == Profile::None || file["derivable"] == false;
-        let recipients = if nobody { Vec::new() } else { strings(&file["recipients"]) };
+        let recipients = if nobody {
+            Vec::new()
+        } else {
+            strings(&file["recipients"])
+        };
         Expected {
             file: text(&file["file"]),
             recipients: recipients.iter().map(|address| key(address)).collect(),
@@ -89,11 +93,20 @@ fn open(set: &Set) -> (tempfile::TempDir, MailServer) {
 
 /// Every address that stands anywhere in the set, and some that do not.
 fn addresses(sets: &[Set]) -> BTreeSet<String> {
-    let mut all: BTreeSet<String> = ["victor@example.com", "vera@example.org", "second@example.com",
-        "stranger@example.com", "team@example.com", "ann@example.com", "bob@example.com",
-        "walter@example.org", "x@example.com", "sam@example.net"]
-        .map(str::to_owned)
-        .into();
+    let mut all: BTreeSet<String> = [
+        "victor@example.com",
+        "vera@example.org",
+        "second@example.com",
+        "stranger@example.com",
+        "team@example.com",
+        "ann@example.com",
+        "bob@example.com",
+        "walter@example.org",
+        "x@example.com",
+        "sam@example.net",
+    ]
+    .map(str::to_owned)
+    .into();
     for file in sets.iter().flat_map(|set| &set.files) {
         all.extend(file.recipients.iter().cloned());
     }
@@ -124,7 +137,12 @@ fn each_address_sees_its_files_and_no_other_does() {
             claimed.extend(seen);
         }
         let unclaimed = server.unclaimed().unwrap();
-        assert_eq!(unclaimed.len() + claimed.len(), set.files.len(), "{}", set.name);
+        assert_eq!(
+            unclaimed.len() + claimed.len(),
+            set.files.len(),
+            "{}",
+            set.name
+        );
     }
     println!("{files} files in {} sets", sets.len());
     assert!(files > 0);
@@ -146,7 +164,13 @@ fn what_the_server_wrote_on_top_is_visible_nowhere() {
                 message.write_to(&mut shown).unwrap();
                 if !set.name.contains("dotstuffed") {
                     assert!(original.ends_with(&shown), "{} {}", set.name, file.file);
-                    assert_eq!(message.size(), shown.len() as u64, "{} {}", set.name, file.file);
+                    assert_eq!(
+                        message.size(),
+                        shown.len() as u64,
+                        "{} {}",
+                        set.name,
+                        file.file
+                    );
                 }
                 let headers = message.headers().unwrap();
                 // Below the run servers write their own Received; pickup writers do not.
@@ -154,13 +178,24 @@ fn what_the_server_wrote_on_top_is_visible_nowhere() {
                     assert!(key(&String::from_utf8_lossy(&shown)).starts_with("received:"));
                     assert_eq!(key(headers.iter().next().unwrap().name()), "received");
                 }
-                for recipient in file.recipients.iter().filter(|&recipient| recipient != address) {
+                for recipient in file
+                    .recipients
+                    .iter()
+                    .filter(|&recipient| recipient != address)
+                {
                     let is_forged = file.note.contains("forge") || set.name.contains("constructed");
                     let in_header = ["To", "Cc"].iter().any(|name| {
-                        headers.get_all(name).any(|header| key(header.value()).contains(recipient))
+                        headers
+                            .get_all(name)
+                            .any(|header| key(header.value()).contains(recipient))
                     });
                     let visible = key(&String::from_utf8_lossy(&shown)).contains(recipient);
-                    assert!(!visible || is_forged || in_header, "{recipient} in {} {}", set.name, file.file);
+                    assert!(
+                        !visible || is_forged || in_header,
+                        "{recipient} in {} {}",
+                        set.name,
+                        file.file
+                    );
                 }
                 assert_eq!(key(message.delivered_to()), *address);
             }
@@ -170,7 +205,15 @@ fn what_the_server_wrote_on_top_is_visible_nowhere() {
 
 #[test]
 fn the_subjects_are_as_their_senders_meant_them() {
-    let odd = ["forge-ws", "forge-barelf", "forge-cont", "fold", "leadblank", "mboxfrom", "nosep"];
+    let odd = [
+        "forge-ws",
+        "forge-barelf",
+        "forge-cont",
+        "fold",
+        "leadblank",
+        "mboxfrom",
+        "nosep",
+    ];
     for set in sets() {
         let (_root, server) = open(&set);
         for file in &set.files {
@@ -179,9 +222,16 @@ fn the_subjects_are_as_their_senders_meant_them() {
             }
             for address in &file.recipients {
                 let all = messages(&server, address);
-                let is_it = |message: &cdonts::Message| message.file_name() == Path::new(&file.file);
+                let is_it =
+                    |message: &cdonts::Message| message.file_name() == Path::new(&file.file);
                 let message = all.iter().find(is_it).unwrap();
-                assert_eq!(message.subject(), file.subject, "{} {}", set.name, file.file);
+                assert_eq!(
+                    message.subject(),
+                    file.subject,
+                    "{} {}",
+                    set.name,
+                    file.file
+                );
             }
         }
     }
@@ -190,9 +240,16 @@ fn the_subjects_are_as_their_senders_meant_them() {
 #[test]
 fn stuffed_dots_are_read_as_they_were_meant() {
     let mut read = 0;
-    for set in sets().iter().filter(|set| set.name.starts_with("iis-style-drop")) {
+    for set in sets()
+        .iter()
+        .filter(|set| set.name.starts_with("iis-style-drop"))
+    {
         let (_root, server) = open(set);
-        for file in set.files.iter().filter(|file| file.note.starts_with("dots")) {
+        for file in set
+            .files
+            .iter()
+            .filter(|file| file.note.starts_with("dots"))
+        {
             let address = file.recipients.first().unwrap();
             let all = messages(&server, address);
             let is_it = |message: &cdonts::Message| message.file_name() == Path::new(&file.file);

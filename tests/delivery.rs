@@ -25,7 +25,10 @@ fn a_local_recipient_has_the_message_when_send_returns() {
         .unwrap();
     let mut delivered = sent.delivered().to_vec();
     delivered.sort();
-    assert_eq!(delivered, ["blind@example.com", "jane@example.com", "joe@example.com"]);
+    assert_eq!(
+        delivered,
+        ["blind@example.com", "jane@example.com", "joe@example.com"]
+    );
     for address in &delivered {
         let message = only(&server, address);
         assert_eq!(message.delivered_to(), address);
@@ -35,8 +38,17 @@ fn a_local_recipient_has_the_message_when_send_returns() {
     }
     // One file for all others, which names only them.
     let file = root.only_file("Pickup");
-    let receivers: Vec<_> = file.lines().filter(|line| line.starts_with("X-Receiver")).collect();
-    assert_eq!(receivers, ["X-Receiver: far@example.net", "X-Receiver: away@example.org"]);
+    let receivers: Vec<_> = file
+        .lines()
+        .filter(|line| line.starts_with("X-Receiver"))
+        .collect();
+    assert_eq!(
+        receivers,
+        [
+            "X-Receiver: far@example.net",
+            "X-Receiver: away@example.org"
+        ]
+    );
     assert_eq!(root.files("Drop").len(), 3);
     for dir in ["staging", "committed", "locks"] {
         assert_eq!(root.files(&format!("State/{dir}")), [""; 0]);
@@ -47,8 +59,14 @@ fn a_local_recipient_has_the_message_when_send_returns() {
 fn all_copies_are_the_same_message() {
     let root = Root::new();
     let server = root.delivering();
-    let mail = NewMail::new(&server).from("a@example.com").to("b@example.com; c@example.com; d@example.net");
-    mail.body("<p>x</p>").body_format(cdonts::BodyFormat::Html).attach_bytes("a", vec![3; 300_000]).send().unwrap();
+    let mail = NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com; c@example.com; d@example.net");
+    mail.body("<p>x</p>")
+        .body_format(cdonts::BodyFormat::Html)
+        .attach_bytes("a", vec![3; 300_000])
+        .send()
+        .unwrap();
     let below_received = |text: String| text.split_once("\r\nDate: ").unwrap().1.to_owned();
     let one = below_received(source(&only(&server, "b@example.com")));
     let other = below_received(source(&only(&server, "c@example.com")));
@@ -67,9 +85,17 @@ fn dots_are_stuffed_for_each_directory_as_its_setting_says() {
             .drop_dot_stuffed(drop_)
             .open()
             .unwrap();
-        let mail = NewMail::new(&server).from("a@example.com").to("b@example.com; c@example.net; d@example.com");
+        let mail = NewMail::new(&server)
+            .from("a@example.com")
+            .to("b@example.com; c@example.net; d@example.com");
         mail.body(".x\n.").send().unwrap();
-        let ends = |stuffed: bool| if stuffed { "\r\n\r\n..x\r\n.." } else { "\r\n\r\n.x\r\n." };
+        let ends = |stuffed: bool| {
+            if stuffed {
+                "\r\n\r\n..x\r\n.."
+            } else {
+                "\r\n\r\n.x\r\n."
+            }
+        };
         assert!(root.only_file("Pickup").ends_with(ends(pickup)));
         for file in root.files("Drop") {
             let file = std::fs::read_to_string(root.join("Drop").join(file)).unwrap();
@@ -85,10 +111,16 @@ fn files_of_other_programs_are_delivered_when_told_to() {
     let server = root.delivering();
     root.write("Pickup/run.eml", "X-Sender: app@example.com\nX-Receiver: \"Victor\" <jane@example.com>\n\
         X-Receiver: far@example.net\nBcc: v@example.com\nX-Receiver: v@example.com\nSubject: run\n\nx\n");
-    root.write("Pickup/header.eml", "From: app@example.com\r\nTo: Jane <jane@example.com>, team: a@example.net;\r\n\
-        Bcc: joe@example.com\r\nSubject: header\r\n\r\ny\r\n");
+    root.write(
+        "Pickup/header.eml",
+        "From: app@example.com\r\nTo: Jane <jane@example.com>, team: a@example.net;\r\n\
+        Bcc: joe@example.com\r\nSubject: header\r\n\r\ny\r\n",
+    );
     let done = server.deliver_now().unwrap();
-    assert_eq!((done.messages(), done.badmail().len(), done.problems().len()), (2, 0, 0));
+    assert_eq!(
+        (done.messages(), done.badmail().len(), done.problems().len()),
+        (2, 0, 0)
+    );
     let mut seen = subjects(&server, "jane@example.com");
     seen.sort();
     assert_eq!(seen, ["header", "run"]);
@@ -97,7 +129,12 @@ fn files_of_other_programs_are_delivered_when_told_to() {
     assert_eq!(messages(&server, "v@example.com").len(), 0);
     for file in root.files("Pickup") {
         let file = std::fs::read_to_string(root.join("Pickup").join(file)).unwrap();
-        assert_eq!(file.lines().filter(|line| line.starts_with("X-Receiver: ")).count(), 1 + usize::from(file.contains("Subject: run")));
+        assert_eq!(
+            file.lines()
+                .filter(|line| line.starts_with("X-Receiver: "))
+                .count(),
+            1 + usize::from(file.contains("Subject: run"))
+        );
         assert!(file.contains("@example.net\r\nReceived: by example.com") && !file.contains("Bcc"));
     }
     assert_eq!(root.files("Pickup").len(), 2);
@@ -113,18 +150,35 @@ fn what_cannot_be_understood_goes_to_badmail_with_the_reason() {
     let cases = [
         ("no recipient", "From: a@example.com\r\nSubject: x\r\n\r\nx"),
         ("no recipient", "just some words"),
-        ("no sender", "X-Receiver: \"j\u{1}e\"@example.com\r\nSubject: x\r\n\r\nx"),
-        ("no address", "X-Sender: a@b\r\nX-Receiver: nonsense\r\nSubject: x\r\n\r\nx"),
-        ("sender's address", "X-Sender: a b c\r\nX-Receiver: \"j\u{1}e\"@example.com\r\nSubject: x\r\n\r\nx"),
-        ("recipient's address", "X-Sender: a@b\r\nX-Receiver: \"j\u{1}e\"@example.com\r\nSubject: x\r\n\r\nx"),
-        ("no address", "X-Sender: a@b\r\nX-Receiver: ja ne@example.com\r\nSubject: x\r\n\r\nx"),
+        (
+            "no sender",
+            "X-Receiver: \"j\u{1}e\"@example.com\r\nSubject: x\r\n\r\nx",
+        ),
+        (
+            "no address",
+            "X-Sender: a@b\r\nX-Receiver: nonsense\r\nSubject: x\r\n\r\nx",
+        ),
+        (
+            "sender's address",
+            "X-Sender: a b c\r\nX-Receiver: \"j\u{1}e\"@example.com\r\nSubject: x\r\n\r\nx",
+        ),
+        (
+            "recipient's address",
+            "X-Sender: a@b\r\nX-Receiver: \"j\u{1}e\"@example.com\r\nSubject: x\r\n\r\nx",
+        ),
+        (
+            "no address",
+            "X-Sender: a@b\r\nX-Receiver: ja ne@example.com\r\nSubject: x\r\n\r\nx",
+        ),
     ];
     for (reason, file) in cases {
         root.write("Pickup/bad.eml", file);
         let done = server.deliver_now().unwrap();
         assert_eq!((done.messages(), done.badmail().len()), (0, 1), "{file}");
         let stem = &done.badmail()[0];
-        let read = |ending: &str| std::fs::read_to_string(root.join(format!("Badmail/{stem}.{ending}"))).unwrap();
+        let read = |ending: &str| {
+            std::fs::read_to_string(root.join(format!("Badmail/{stem}.{ending}"))).unwrap()
+        };
         assert_eq!(read("BAD"), file);
         assert!(read("BDR").contains(reason), "{reason}: {}", read("BDR"));
         assert!(read("BDP").starts_with("sender: <"));
@@ -136,9 +190,21 @@ fn what_cannot_be_understood_goes_to_badmail_with_the_reason() {
 fn what_is_not_a_message_to_take_stays_in_pickup() {
     let root = Root::new();
     let server = root.delivering();
-    let names = [".dot.eml", "a.json", "b.tmp", "c.log", "temp.d", "e.bad", "empty.eml"];
+    let names = [
+        ".dot.eml",
+        "a.json",
+        "b.tmp",
+        "c.log",
+        "temp.d",
+        "e.bad",
+        "empty.eml",
+    ];
     for name in names {
-        let content = if name == "empty.eml" { String::new() } else { simple(&["jane@example.com"], "s") };
+        let content = if name == "empty.eml" {
+            String::new()
+        } else {
+            simple(&["jane@example.com"], "s")
+        };
         root.write(&format!("Pickup/{name}"), content);
     }
     root.dir("Pickup/directory.eml");
@@ -146,7 +212,10 @@ fn what_is_not_a_message_to_take_stays_in_pickup() {
     std::os::unix::fs::symlink(root.join("Pickup/a.json"), root.join("Pickup/link.eml")).unwrap();
     assert_eq!(server.deliver_now().unwrap().messages(), 0);
     assert_eq!(messages(&server, "jane@example.com").len(), 0);
-    assert_eq!(root.files("Pickup").len(), names.len() + 1 + usize::from(cfg!(unix)));
+    assert_eq!(
+        root.files("Pickup").len(),
+        names.len() + 1 + usize::from(cfg!(unix))
+    );
 }
 
 #[cfg(unix)]
@@ -186,14 +255,20 @@ fn only_a_complete_file_is_taken_from_pickup() {
     assert_eq!(server.deliver_now().unwrap().messages(), 0);
     writer.join().unwrap();
     assert_eq!(server.deliver_now().unwrap().messages(), 1);
-    assert_eq!(only(&server, "jane@example.com").text().unwrap(), "Hello.\r\n");
+    assert_eq!(
+        only(&server, "jane@example.com").text().unwrap(),
+        "Hello.\r\n"
+    );
 }
 
 #[test]
 fn two_messages_with_one_message_id_are_two_messages() {
     let root = Root::new();
     let server = root.delivering();
-    let file = iis_file(&["jane@example.com", "joe@example.com"], "Message-ID: <same@x>\r\nFrom: a@b\r\n\r\nsame");
+    let file = iis_file(
+        &["jane@example.com", "joe@example.com"],
+        "Message-ID: <same@x>\r\nFrom: a@b\r\n\r\nsame",
+    );
     for name in ["a.eml", "b.eml"] {
         root.write(&format!("Pickup/{name}"), &file);
     }
@@ -207,7 +282,10 @@ fn two_messages_with_one_message_id_are_two_messages() {
 fn leave_committed(root: &Root, id: &str, copies: &[(&str, &str)]) {
     for (name, recipient) in copies {
         root.dir(&format!("State/committed/{id}/drop"));
-        root.write(&format!("State/committed/{id}/drop/{name}"), simple(&[recipient], "committed"));
+        root.write(
+            &format!("State/committed/{id}/drop/{name}"),
+            simple(&[recipient], "committed"),
+        );
     }
     root.dir("State/locks");
     root.write(&format!("State/locks/{id}"), "");
@@ -230,7 +308,11 @@ fn what_a_reader_has_deleted_before_a_recovery_does_not_come_back() {
 fn an_inbox_shows_what_another_process_handed_over_and_did_not_move() {
     let root = Root::new();
     let server = root.delivering();
-    NewMail::new(&server).from("a@example.com").to("b@example.com; c@example.com").send().unwrap();
+    NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com; c@example.com")
+        .send()
+        .unwrap();
     leave_committed(&root, "4567", &[("x.eml", "jane@example.com")]);
     assert_eq!(subjects(&server, "jane@example.com"), ["committed"]);
     server.deliver_pending(Duration::from_secs(1)).unwrap();
@@ -253,7 +335,11 @@ fn a_copy_that_is_in_its_place_already_is_not_delivered_again() {
     let root = Root::new();
     drop(root.delivering());
     leave_committed(&root, "89ac", &[("x.eml", "jane@example.com")]);
-    std::fs::hard_link(root.join("State/committed/89ac/drop/x.eml"), root.join("Drop/x.eml")).unwrap();
+    std::fs::hard_link(
+        root.join("State/committed/89ac/drop/x.eml"),
+        root.join("Drop/x.eml"),
+    )
+    .unwrap();
     let server = root.delivering();
     assert_eq!(messages(&server, "jane@example.com").len(), 1);
     assert_eq!(root.files("Drop"), ["x.eml"]);
@@ -263,17 +349,31 @@ fn a_copy_that_is_in_its_place_already_is_not_delivered_again() {
 fn a_claim_of_a_dead_process_goes_back_under_another_name_if_its_own_is_taken() {
     let root = Root::new();
     drop(root.delivering());
-    NewMail::new(&root.delivering()).from("a@example.com").to("b@example.com; c@example.com").send().unwrap();
+    NewMail::new(&root.delivering())
+        .from("a@example.com")
+        .to("b@example.com; c@example.com")
+        .send()
+        .unwrap();
     root.dir("State/staging/dead/claim");
     root.dir("State/staging/dead/drop");
-    root.write("State/staging/dead/claim/a.eml", simple(&["jane@example.com"], "claimed"));
-    root.write("State/staging/dead/drop/x.eml", simple(&["jane@example.com"], "half"));
+    root.write(
+        "State/staging/dead/claim/a.eml",
+        simple(&["jane@example.com"], "claimed"),
+    );
+    root.write(
+        "State/staging/dead/drop/x.eml",
+        simple(&["jane@example.com"], "half"),
+    );
     root.write("Pickup/a.eml", simple(&["jane@example.com"], "newer"));
     let server = root.delivering();
     assert_eq!(root.files("State/staging"), [""; 0]);
     let pickup = root.files("Pickup");
     assert_eq!(pickup.len(), 2);
-    assert!(pickup.iter().all(|name| name.ends_with(".eml")));
+    assert!(pickup.iter().all(|name| {
+        std::path::Path::new(name)
+            .extension()
+            .is_some_and(|end| end == "eml")
+    }));
     server.deliver_now().unwrap();
     let mut seen = subjects(&server, "jane@example.com");
     seen.sort();
@@ -284,12 +384,18 @@ fn a_claim_of_a_dead_process_goes_back_under_another_name_if_its_own_is_taken() 
 fn what_another_process_is_at_work_on_is_left_alone() {
     let root = Root::new();
     let server = root.delivering();
-    NewMail::new(&server).from("a@example.com").to("b@example.com; c@example.com").send().unwrap();
+    NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com; c@example.com")
+        .send()
+        .unwrap();
     leave_committed(&root, "cdef", &[("x.eml", "jane@example.com")]);
     let lock = std::fs::File::open(root.join("State/locks/cdef")).unwrap();
     lock.lock().unwrap();
     assert_eq!(messages(&root.delivering(), "jane@example.com").len(), 0);
-    let error = server.deliver_pending(Duration::from_millis(30)).unwrap_err();
+    let error = server
+        .deliver_pending(Duration::from_millis(30))
+        .unwrap_err();
     assert_eq!(error.kind(), cdonts::ErrorKind::TimedOut);
     drop(lock);
     assert_eq!(messages(&server, "jane@example.com").len(), 1);
@@ -315,9 +421,17 @@ fn two_processes_empty_one_pickup() {
     }
     let root = Root::new();
     let server = root.delivering();
-    let mut others: Vec<_> = (0..2).map(|_| in_other_process(TEST, "deliver", root.path())).collect();
+    let mut others: Vec<_> = (0..2)
+        .map(|_| in_other_process(TEST, "deliver", root.path()))
+        .collect();
     for number in 0..150 {
-        root.write("part", simple(&["jane@example.com", "joe@example.com"], &number.to_string()));
+        root.write(
+            "part",
+            simple(
+                &["jane@example.com", "joe@example.com"],
+                &number.to_string(),
+            ),
+        );
         std::fs::rename(root.join("part"), root.join(format!("Pickup/{number}.eml"))).unwrap();
         if number == 70 {
             // One of them is killed, and another takes over.
@@ -337,7 +451,10 @@ fn two_processes_empty_one_pickup() {
         assert!(other.wait().unwrap().success());
     }
     for address in ["jane@example.com", "joe@example.com"] {
-        let mut seen: Vec<u32> = subjects(&server, address).iter().map(|s| s.parse().unwrap()).collect();
+        let mut seen: Vec<u32> = subjects(&server, address)
+            .iter()
+            .map(|s| s.parse().unwrap())
+            .collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..150).collect::<Vec<_>>());
     }
@@ -348,9 +465,18 @@ fn a_sender_that_is_killed_has_sent_all_or_nothing() {
     const TEST: &str = "a_sender_that_is_killed_has_sent_all_or_nothing";
     let to = "a@example.com; b@example.com; far@example.net";
     if let Some((_, dir)) = role() {
-        let server = MailServer::builder().mailroot(dir).local_domain("example.com").open().unwrap();
+        let server = MailServer::builder()
+            .mailroot(dir)
+            .local_domain("example.com")
+            .open()
+            .unwrap();
         for number in 0.. {
-            NewMail::new(&server).from("s@example.com").to(to).subject(format!("{number}")).send().unwrap();
+            NewMail::new(&server)
+                .from("s@example.com")
+                .to(to)
+                .subject(format!("{number}"))
+                .send()
+                .unwrap();
         }
     }
     let root = Root::new();
@@ -392,9 +518,15 @@ fn ten_thousand_sends_by_eight_threads_are_all_there_each_once() {
             std::thread::spawn(move || {
                 for number in 0..1250 {
                     let mut draft = outbox.messages().add(format!("{thread}-{number}"), "x");
-                    draft.recipients_mut().add("", "jane@example.com", cdonts::RecipientType::To);
+                    draft
+                        .recipients_mut()
+                        .add("", "jane@example.com", cdonts::RecipientType::To);
                     if number % 10 == 0 {
-                        draft.recipients_mut().add("", "joe@example.com", cdonts::RecipientType::Cc);
+                        draft.recipients_mut().add(
+                            "",
+                            "joe@example.com",
+                            cdonts::RecipientType::Cc,
+                        );
                     }
                     draft.send().unwrap();
                 }

@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -14,14 +14,26 @@ use support::{Root, iis_file, simple};
 /// `cargo test` builds the examples beside the tests.
 fn program(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
-    let dir = test.parent().and_then(Path::parent).unwrap().join("examples");
+    let dir = test
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("examples");
     let path = dir.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build --examples`",
+        path.display()
+    );
     Command::new(path)
 }
 
 fn run(name: &str, args: &[&str]) -> Output {
-    program(name).args(args).stdin(Stdio::null()).output().unwrap()
+    program(name)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 fn run_with_input(name: &str, args: &[&str], input: &str) -> Output {
@@ -32,7 +44,12 @@ fn run_with_input(name: &str, args: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     child.wait_with_output().unwrap()
 }
 
@@ -41,10 +58,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn lines(output: &Output) -> Vec<Value> {
-    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
-fn path(path: &PathBuf) -> &str {
+fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -74,13 +94,30 @@ const RICH: &str = "Date: Tue, 24 Nov 2026 09:30:00 +0100\r\nFrom: =?utf-8?Q?J=C
 #[test]
 fn inbox_lists_as_json_in_the_agreed_form() {
     let root = Root::new();
-    root.write("Drop/a.eml", iis_file(&["jane@example.com", "secret@example.com"], RICH));
+    root.write(
+        "Drop/a.eml",
+        iis_file(&["jane@example.com", "secret@example.com"], RICH),
+    );
     root.write("Drop/b.eml", simple(&["joe@example.com"], "his"));
     let drop = root.join("Drop");
-    let output = run("inbox", &["--drop", path(&drop), "--address", "jane@example.com", "--settle", "0", "--json"]);
+    let output = run(
+        "inbox",
+        &[
+            "--drop",
+            path(&drop),
+            "--address",
+            "jane@example.com",
+            "--settle",
+            "0",
+            "--json",
+        ],
+    );
     assert!(output.status.success(), "{}", text(&output.stderr));
     let listed = lines(&output);
-    let sha256: String = Sha256::digest([0, 1, 2]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256: String = Sha256::digest([0, 1, 2])
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let size = RICH.len() + "Received: from a by b; Tue, 24 Nov 2026 10:00:00 +0000\r\n".len();
     assert_eq!(
         listed,
@@ -111,10 +148,29 @@ fn inbox_lists_as_json_in_the_agreed_form() {
         })]
     );
     let first = text(&output.stdout);
-    let keys: Vec<_> = listed[0].as_object().unwrap().keys().map(String::as_str).collect();
+    let keys: Vec<_> = listed[0]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(
         keys,
-        ["file", "from", "to", "cc", "subject", "date", "size", "importance", "text", "html", "attachments", "headers", "problems"]
+        [
+            "file",
+            "from",
+            "to",
+            "cc",
+            "subject",
+            "date",
+            "size",
+            "importance",
+            "text",
+            "html",
+            "attachments",
+            "headers",
+            "problems"
+        ]
     );
     assert!(!first.contains("secret"));
     // Nothing but what was asked for: no state is made by looking.
@@ -125,7 +181,10 @@ fn inbox_lists_as_json_in_the_agreed_form() {
 fn inbox_deletes_by_the_name_it_shows_and_saves() {
     let root = Root::new();
     let drop = root.join("Drop");
-    root.write("Drop/a.eml", iis_file(&["jane@example.com", "joe@example.com"], RICH));
+    root.write(
+        "Drop/a.eml",
+        iis_file(&["jane@example.com", "joe@example.com"], RICH),
+    );
     #[cfg(target_os = "linux")]
     let odd = {
         use std::os::unix::ffi::OsStrExt;
@@ -139,18 +198,36 @@ fn inbox_deletes_by_the_name_it_shows_and_saves() {
         "odd.eml"
     };
     let inbox = |more: &[&str]| {
-        let mut args = vec!["--drop", path(&drop), "--address", "jane@example.com", "--settle", "0", "--json"];
+        let mut args = vec![
+            "--drop",
+            path(&drop),
+            "--address",
+            "jane@example.com",
+            "--settle",
+            "0",
+            "--json",
+        ];
         args.extend(more);
         run("inbox", &args)
     };
     let saved = root.join("saved");
     let listed = inbox(&["--save", path(&saved)]);
     assert_eq!(lines(&listed).len(), 2);
-    let number = 1 + lines(&listed).iter().position(|line| line["subject"] == "one").unwrap();
+    let number = 1 + lines(&listed)
+        .iter()
+        .position(|line| line["subject"] == "one")
+        .unwrap();
     let source = std::fs::read_to_string(saved.join(format!("{number}.eml"))).unwrap();
     assert!(source.starts_with("Received: ") && source.ends_with(RICH));
-    assert_eq!(std::fs::read(saved.join(format!("{number}/p.png"))).unwrap(), [0, 1, 2]);
-    assert!(lines(&inbox(&["--delete", odd])).iter().all(|line| line["subject"] == "one"));
+    assert_eq!(
+        std::fs::read(saved.join(format!("{number}/p.png"))).unwrap(),
+        [0, 1, 2]
+    );
+    assert!(
+        lines(&inbox(&["--delete", odd]))
+            .iter()
+            .all(|line| line["subject"] == "one")
+    );
     assert_eq!(lines(&inbox(&["--delete", "a.eml"])).len(), 0);
     // Joe still has the shared one; the state is beside the drop, since Pickup lies there too.
     assert_eq!(root.files("Drop"), ["a.eml"]);
@@ -166,18 +243,42 @@ fn inbox_reads_a_maildir_under_its_profile_and_counts_what_it_cannot_judge() {
     for name in ["new", "cur", "tmp"] {
         root.dir(&format!("mail/{name}"));
     }
-    root.write("mail/new/1.a.b", "Return-Path: <s@x>\nDelivered-To: jane@example.com\nReceived: x\nSubject: m\n\nx\n");
+    root.write(
+        "mail/new/1.a.b",
+        "Return-Path: <s@x>\nDelivered-To: jane@example.com\nReceived: x\nSubject: m\n\nx\n",
+    );
     #[cfg(unix)]
     std::os::unix::fs::symlink(root.join("mail/new/1.a.b"), root.join("mail/new/link")).unwrap();
     let drop = root.join("mail");
-    let args = ["--drop", path(&drop), "--address", "jane@example.com", "--profile", "postfix", "--json"];
+    let args = [
+        "--drop",
+        path(&drop),
+        "--address",
+        "jane@example.com",
+        "--profile",
+        "postfix",
+        "--json",
+    ];
     let output = run("inbox", &args);
     assert!(output.status.success());
     assert_eq!(lines(&output)[0]["file"], "new/1.a.b");
     if cfg!(unix) {
-        assert_eq!(text(&output.stderr), "1 files of the drop could not be judged\n");
+        assert_eq!(
+            text(&output.stderr),
+            "1 files of the drop could not be judged\n"
+        );
     }
-    let wrong = run("inbox", &["--drop", path(&drop), "--address", "jane@example.com", "--profile", "pine"]);
+    let wrong = run(
+        "inbox",
+        &[
+            "--drop",
+            path(&drop),
+            "--address",
+            "jane@example.com",
+            "--profile",
+            "pine",
+        ],
+    );
     assert_eq!(wrong.status.code(), Some(1));
     let usage = run("inbox", &["--dorp", "x"]);
     assert_eq!(usage.status.code(), Some(2));
@@ -189,7 +290,10 @@ fn read_gives_one_line_a_file_and_goes_on_after_an_error() {
     let root = Root::new();
     let good = root.write("good.eml", RICH);
     let missing = root.join("missing.eml");
-    let listed = lines(&run("read", &["--json", "--content", path(&missing), path(&good)]));
+    let listed = lines(&run(
+        "read",
+        &["--json", "--content", path(&missing), path(&good)],
+    ));
     assert_eq!(listed[0]["path"], path(&missing));
     assert!(listed[0]["error"].as_str().unwrap().contains("missing.eml"));
     assert_eq!(listed[1]["path"], path(&good));
@@ -208,26 +312,77 @@ fn send_takes_a_message_from_its_command_line() {
     let root = Root::new();
     let (pickup, drop) = (root.join("Pickup"), root.join("Drop"));
     let file = root.write("a.txt", "attached");
-    let output = run("send", &[
-        "--pickup", path(&pickup), "--drop", path(&drop), "--local-domain", "example.com", "--from", "a@example.com",
-        "--to", "b@example.com", "--to", "c@example.net", "--bcc", "d@example.com", "--subject", "S", "--text", "T",
-        "--attach", path(&file),
-    ]);
+    let output = run(
+        "send",
+        &[
+            "--pickup",
+            path(&pickup),
+            "--drop",
+            path(&drop),
+            "--local-domain",
+            "example.com",
+            "--from",
+            "a@example.com",
+            "--to",
+            "b@example.com",
+            "--to",
+            "c@example.net",
+            "--bcc",
+            "d@example.com",
+            "--subject",
+            "S",
+            "--text",
+            "T",
+            "--attach",
+            path(&file),
+        ],
+    );
     assert!(output.status.success(), "{}", text(&output.stderr));
     let told = &lines(&output)[0];
     assert_eq!(told["ok"], true);
     assert_eq!(told["files"], json!(root.files("Pickup")));
     assert_eq!(told["delivered"], json!(["b@example.com", "d@example.com"]));
-    assert!(told["message_id"].as_str().unwrap().ends_with("@example.com>"));
-    let listed = lines(&run("inbox", &["--drop", path(&drop), "--address", "d@example.com", "--settle", "0", "--json"]));
-    assert_eq!((&listed[0]["subject"], &listed[0]["text"]), (&json!("S"), &json!("T")));
+    assert!(
+        told["message_id"]
+            .as_str()
+            .unwrap()
+            .ends_with("@example.com>")
+    );
+    let listed = lines(&run(
+        "inbox",
+        &[
+            "--drop",
+            path(&drop),
+            "--address",
+            "d@example.com",
+            "--settle",
+            "0",
+            "--json",
+        ],
+    ));
+    assert_eq!(
+        (&listed[0]["subject"], &listed[0]["text"]),
+        (&json!("S"), &json!("T"))
+    );
     assert_eq!(listed[0]["attachments"][0]["name"], "a.txt");
-    let wrong = run("send", &["--pickup", path(&pickup), "--from", "a@example.com", "--to", "b@@example.com"]);
+    let wrong = run(
+        "send",
+        &[
+            "--pickup",
+            path(&pickup),
+            "--from",
+            "a@example.com",
+            "--to",
+            "b@@example.com",
+        ],
+    );
     assert_eq!(wrong.status.code(), Some(1));
     assert_eq!(
         lines(&wrong),
-        [json!({"ok": false, "kind": "invalid_address", "field": "To", "code": "CdoE_INVALID_PARAMETER",
-            "error": "To: `b@@example.com` has two at-signs"})]
+        [
+            json!({"ok": false, "kind": "invalid_address", "field": "To", "code": "CdoE_INVALID_PARAMETER",
+            "error": "To: `b@@example.com` has two at-signs"})
+        ]
     );
 }
 
@@ -249,17 +404,41 @@ fn send_takes_many_from_lines_and_goes_on_after_an_error() {
         json!({"from": {"address": "j@example.com"}}).to_string(),
         json!({"from": {"address": "j@example.com"}, "to": [{"address": "z@example.net"}]}).to_string(),
     ];
-    let output = run_with_input("send", &["--pickup", path(&pickup), "--spec", "-"], &spec.join("\n"));
+    let output = run_with_input(
+        "send",
+        &["--pickup", path(&pickup), "--spec", "-"],
+        &spec.join("\n"),
+    );
     assert_eq!(output.status.code(), Some(1));
     let told = lines(&output);
-    let kinds: Vec<_> = told.iter().map(|line| line["kind"].as_str().unwrap_or("sent")).collect();
-    assert_eq!(kinds, ["sent", "invalid_value", "missing_field", "invalid_value", "no_recipients", "sent"]);
-    assert_eq!((&told[1]["field"], &told[2]["field"]), (&json!("Subject"), &json!("From")));
+    let kinds: Vec<_> = told
+        .iter()
+        .map(|line| line["kind"].as_str().unwrap_or("sent"))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "sent",
+            "invalid_value",
+            "missing_field",
+            "invalid_value",
+            "no_recipients",
+            "sent"
+        ]
+    );
+    assert_eq!(
+        (&told[1]["field"], &told[2]["field"]),
+        (&json!("Subject"), &json!("From"))
+    );
     assert_eq!(told[4]["code"], "CdoE_NO_RECIPIENTS");
     assert_eq!(root.files("Pickup").len(), 2);
-    let first = root.join("Pickup").join(told[0]["files"][0].as_str().unwrap());
+    let first = root
+        .join("Pickup")
+        .join(told[0]["files"][0].as_str().unwrap());
     let sent = std::fs::read_to_string(first).unwrap();
-    assert!(sent.contains("X-Receiver: d@example.net\r\n") && sent.matches("Keywords: ").count() == 2);
+    assert!(
+        sent.contains("X-Receiver: d@example.net\r\n") && sent.matches("Keywords: ").count() == 2
+    );
     assert!(sent.contains("filename=\"a.bin\"") && sent.contains("Content-ID: <p@x>"));
     assert!(sent.contains("Importance: low\r\n"));
 }
@@ -268,15 +447,43 @@ fn send_takes_many_from_lines_and_goes_on_after_an_error() {
 fn deliver_says_what_it_did() {
     let root = Root::new();
     let (pickup, drop) = (root.join("Pickup"), root.join("Drop"));
-    root.write("Pickup/a.eml", simple(&["jane@example.com", "far@example.net"], "s"));
+    root.write(
+        "Pickup/a.eml",
+        simple(&["jane@example.com", "far@example.net"], "s"),
+    );
     root.write("Pickup/bad.eml", "nonsense");
-    let args = ["--pickup", path(&pickup), "--drop", path(&drop), "--local-domain", "example.com", "--settle", "0"];
+    let args = [
+        "--pickup",
+        path(&pickup),
+        "--drop",
+        path(&drop),
+        "--local-domain",
+        "example.com",
+        "--settle",
+        "0",
+    ];
     let output = run("deliver", &args);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let told = text(&output.stdout);
-    assert!(told.starts_with("1 files delivered, as 1 messages; 1 to Badmail\ndelivered to jane@example.com\nbad: "), "{told}");
+    assert!(
+        told.starts_with(
+            "1 files delivered, as 1 messages; 1 to Badmail\ndelivered to jane@example.com\nbad: "
+        ),
+        "{told}"
+    );
     assert_eq!(root.files("Badmail").len(), 3);
-    let listed = run("inbox", &["--drop", path(&drop), "--address", "jane@example.com", "--settle", "0", "--json"]);
+    let listed = run(
+        "inbox",
+        &[
+            "--drop",
+            path(&drop),
+            "--address",
+            "jane@example.com",
+            "--settle",
+            "0",
+            "--json",
+        ],
+    );
     assert_eq!(lines(&listed)[0]["subject"], "s");
     assert!(text(&run("deliver", &args).stdout).starts_with("0 files"));
 }

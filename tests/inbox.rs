@@ -15,11 +15,17 @@ use support::{
 fn a_session_knows_its_identity_and_its_folders() {
     let server = MailServer::temporary().unwrap();
     let jane = Session::logon_smtp(&server, "Jane Doe", "Jane@Example.COM").unwrap();
-    assert_eq!((jane.name(), jane.address()), ("Jane Doe", "Jane@example.com"));
+    assert_eq!(
+        (jane.name(), jane.address()),
+        ("Jane Doe", "Jane@example.com")
+    );
     assert_eq!(jane.version(), env!("CARGO_PKG_VERSION"));
     let inbox = jane.get_default_folder(FolderType::Inbox);
     let outbox = jane.get_default_folder(FolderType::Outbox);
-    assert!(matches!((&inbox, &outbox), (Folder::Inbox(_), Folder::Outbox(_))));
+    assert!(matches!(
+        (&inbox, &outbox),
+        (Folder::Inbox(_), Folder::Outbox(_))
+    ));
     assert_eq!((inbox.name(), outbox.name()), ("Inbox", "Outbox"));
     assert_eq!(jane.server().clone().unclaimed().unwrap().len(), 0);
     jane.logoff();
@@ -31,9 +37,21 @@ fn a_log_on_that_cannot_be_is_refused_with_the_reason() {
     for (name, address, kind) in [
         ("", "", ErrorKind::InvalidAddress),
         ("", "jane", ErrorKind::InvalidAddress),
-        ("", "jane@example.com, joe@example.com", ErrorKind::InvalidAddress),
-        ("", "jane@example.com\r\nBcc: x@y", ErrorKind::InvalidAddress),
-        ("Jane\r\nBcc: x@y", "jane@example.com", ErrorKind::InvalidValue),
+        (
+            "",
+            "jane@example.com, joe@example.com",
+            ErrorKind::InvalidAddress,
+        ),
+        (
+            "",
+            "jane@example.com\r\nBcc: x@y",
+            ErrorKind::InvalidAddress,
+        ),
+        (
+            "Jane\r\nBcc: x@y",
+            "jane@example.com",
+            ErrorKind::InvalidValue,
+        ),
     ] {
         let error = Session::logon_smtp(&server, name, address).unwrap_err();
         assert_eq!(error.kind(), kind, "{address}");
@@ -46,40 +64,94 @@ fn a_log_on_that_cannot_be_is_refused_with_the_reason() {
 fn each_address_sees_only_its_own_however_it_is_written() {
     let root = Root::new();
     root.write("Drop/1.eml", simple(&["Jane@EXAMPLE.com"], "upper"));
-    root.write("Drop/2.eml", simple(&["\"jane\"@example.com", "joe@example.com"], "quoted"));
-    root.write("Drop/3.eml", simple(&["\"Jane\" <jane@example.com>"], "named"));
+    root.write(
+        "Drop/2.eml",
+        simple(&["\"jane\"@example.com", "joe@example.com"], "quoted"),
+    );
+    root.write(
+        "Drop/3.eml",
+        simple(&["\"Jane\" <jane@example.com>"], "named"),
+    );
     root.write("Drop/4.eml", simple(&["jane+x@example.com"], "detail"));
-    root.write("Drop/5.eml", simple(&["jane@xn--bcher-kva.example"], "idna"));
-    root.write("Drop/6.eml", simple(&["\"jane@example.com, x\"@example.org"], "odd"));
+    root.write(
+        "Drop/5.eml",
+        simple(&["jane@xn--bcher-kva.example"], "idna"),
+    );
+    root.write(
+        "Drop/6.eml",
+        simple(&["\"jane@example.com, x\"@example.org"], "odd"),
+    );
     let server = root.server();
     let mut seen = subjects(&server, "jane@example.com");
     seen.sort();
     assert_eq!(seen, ["named", "quoted", "upper"]);
     assert_eq!(subjects(&server, "joe@example.com"), ["quoted"]);
     assert_eq!(subjects(&server, "jane@bücher.example"), ["idna"]);
-    assert_eq!(subjects(&server, "\"jane@example.com, x\"@example.org"), ["odd"]);
-    let strict = root.builder().case_sensitive_local_part(true).drop_writer(Writer::Renames);
-    assert_eq!(subjects(&strict.open().unwrap(), "Jane@example.com"), ["upper"]);
+    assert_eq!(
+        subjects(&server, "\"jane@example.com, x\"@example.org"),
+        ["odd"]
+    );
+    let strict = root
+        .builder()
+        .case_sensitive_local_part(true)
+        .drop_writer(Writer::Renames);
+    assert_eq!(
+        subjects(&strict.open().unwrap(), "Jane@example.com"),
+        ["upper"]
+    );
 }
 
 #[test]
 fn forged_fields_gain_nobody_anything() {
     let root = Root::new();
     let victim = "victor@example.com";
-    let forged: String = ["X-Receiver", "X-Sender", "Delivered-To", "Envelope-To", "X-Original-To",
-        "Return-Path", "To", "Cc", "Bcc", "Resent-To", "Apparently-To", "X-RcptTo"]
-        .iter()
-        .map(|name| format!("{name}: {victim}\r\n"))
-        .collect();
-    root.write("Drop/below.eml", iis_file(&["jane@example.com"], &format!("{forged}Subject: s\r\n\r\n{forged}")));
-    root.write("Drop/none.eml", format!("Received: x\r\n{forged}\r\n{forged}"));
-    root.write("Drop/space.eml", format!("X-Sender: a@b\r\nX-Receiver : {victim}\r\n\r\n"));
-    root.write("Drop/fold.eml", format!("X-Sender: a@b\r\n X-Receiver: {victim}\r\nReceived: x\r\n\r\n"));
+    let forged: String = [
+        "X-Receiver",
+        "X-Sender",
+        "Delivered-To",
+        "Envelope-To",
+        "X-Original-To",
+        "Return-Path",
+        "To",
+        "Cc",
+        "Bcc",
+        "Resent-To",
+        "Apparently-To",
+        "X-RcptTo",
+    ]
+    .iter()
+    .map(|name| format!("{name}: {victim}\r\n"))
+    .collect();
+    root.write(
+        "Drop/below.eml",
+        iis_file(
+            &["jane@example.com"],
+            &format!("{forged}Subject: s\r\n\r\n{forged}"),
+        ),
+    );
+    root.write(
+        "Drop/none.eml",
+        format!("Received: x\r\n{forged}\r\n{forged}"),
+    );
+    root.write(
+        "Drop/space.eml",
+        format!("X-Sender: a@b\r\nX-Receiver : {victim}\r\n\r\n"),
+    );
+    root.write(
+        "Drop/fold.eml",
+        format!("X-Sender: a@b\r\n X-Receiver: {victim}\r\nReceived: x\r\n\r\n"),
+    );
     root.write("Drop/cut.eml", format!("X-Receiver: {victim}"));
     let server = root.server();
     assert_eq!(messages(&server, victim).len(), 0);
     assert_eq!(messages(&server, "jane@example.com").len(), 1);
-    for profile in [Profile::Postfix, Profile::Exim, Profile::Dovecot, Profile::OpenSmtpd, Profile::None] {
+    for profile in [
+        Profile::Postfix,
+        Profile::Exim,
+        Profile::Dovecot,
+        Profile::OpenSmtpd,
+        Profile::None,
+    ] {
         let server = reader(&root.join("Drop"), profile);
         assert_eq!(messages(&server, victim).len(), 0, "{profile:?}");
     }
@@ -90,7 +162,10 @@ fn the_run_and_blind_recipients_are_shown_nowhere() {
     let root = Root::new();
     let below = "Bcc: hidden@example.org,\r\n other@example.org\r\nSubject: s\r\n\
         resent-bcc: hidden@example.org\r\nTo: jane@example.com\r\n\r\nBcc: text\r\n";
-    root.write("Drop/a.eml", iis_file(&["jane@example.com", "secret@example.com"], below));
+    root.write(
+        "Drop/a.eml",
+        iis_file(&["jane@example.com", "secret@example.com"], below),
+    );
     let server = root.server();
     let message = only(&server, "jane@example.com");
     let shown = source(&message);
@@ -134,23 +209,49 @@ fn a_message_tells_what_its_sender_wrote() {
     assert_eq!(message.sender().address_type(), "SMTP");
     assert_eq!(message.subject(), "Grüße");
     assert_eq!(message.importance().unwrap(), Importance::High);
-    assert_eq!(cdonts::time::rfc3339(message.time_received()), "2026-11-24T10:00:00Z");
+    assert_eq!(
+        cdonts::time::rfc3339(message.time_received()),
+        "2026-11-24T10:00:00Z"
+    );
     let sent = message.time_sent().unwrap().unwrap();
     assert_eq!(cdonts::time::rfc3339(sent), "2026-11-24T08:30:00Z");
-    let recipients: Vec<_> = message.recipients().unwrap().iter().map(ToString::to_string).collect();
-    assert_eq!(recipients, ["Jane <jane@example.com>", "b@example.org", "c@example.org"]);
+    let recipients: Vec<_> = message
+        .recipients()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        recipients,
+        ["Jane <jane@example.com>", "b@example.org", "c@example.org"]
+    );
     assert_eq!(message.text().unwrap(), "café");
-    assert_eq!(message.html_part().unwrap().as_deref(), Some("<b>caf&eacute;</b>"));
+    assert_eq!(
+        message.html_part().unwrap().as_deref(),
+        Some("<b>caf&eacute;</b>")
+    );
     let attachments = message.attachments().unwrap();
     assert_eq!(attachments.len(), 1);
     let pdf = attachments.get(0).unwrap();
-    assert_eq!((pdf.name(), pdf.content_type()), ("evil.pdf", "application/pdf"));
+    assert_eq!(
+        (pdf.name(), pdf.content_type()),
+        ("evil.pdf", "application/pdf")
+    );
     assert_eq!(pdf.content_id(), Some("pic@x"));
-    assert_eq!((pdf.size().unwrap(), pdf.read().unwrap()), (4, b"%PDF".to_vec()));
+    assert_eq!(
+        (pdf.size().unwrap(), pdf.read().unwrap()),
+        (4, b"%PDF".to_vec())
+    );
     assert_eq!(message.problems().unwrap(), []);
     let dir = root.dir("saved");
-    let (first, second) = (pdf.write_to_dir(&dir).unwrap(), pdf.write_to_dir(&dir).unwrap());
-    assert_eq!((first, second), (dir.join("evil.pdf"), dir.join("evil (2).pdf")));
+    let (first, second) = (
+        pdf.write_to_dir(&dir).unwrap(),
+        pdf.write_to_dir(&dir).unwrap(),
+    );
+    assert_eq!(
+        (first, second),
+        (dir.join("evil.pdf"), dir.join("evil (2).pdf"))
+    );
     pdf.write_to_file(dir.join("evil.pdf")).unwrap();
     assert_eq!(std::fs::read(dir.join("evil.pdf")).unwrap(), b"%PDF");
     let error = pdf.write_to_file(dir.join("no/such/dir")).unwrap_err();
@@ -160,9 +261,13 @@ fn a_message_tells_what_its_sender_wrote() {
 #[test]
 fn text_and_html_are_made_from_each_other_but_never_kept_for_sent() {
     let root = Root::new();
-    let html = "Content-Type: text/html\r\n\r\n<p>A &amp; B</p><p><a href=\"http://x.example\">C</a></p>";
+    let html =
+        "Content-Type: text/html\r\n\r\n<p>A &amp; B</p><p><a href=\"http://x.example\">C</a></p>";
     root.write("Drop/html.eml", iis_file(&["jane@example.com"], html));
-    root.write("Drop/text.eml", iis_file(&["joe@example.com"], "Subject: x\r\n\r\nx < y"));
+    root.write(
+        "Drop/text.eml",
+        iis_file(&["joe@example.com"], "Subject: x\r\n\r\nx < y"),
+    );
     let server = root.server();
     let html = only(&server, "jane@example.com");
     assert_eq!(html.text().unwrap(), "A & B\r\n\r\nC <http://x.example>");
@@ -176,14 +281,22 @@ fn text_and_html_are_made_from_each_other_but_never_kept_for_sent() {
 fn a_snapshot_keeps_its_order_and_its_length() {
     let root = Root::new();
     for (name, age) in [("c", 30), ("a", 20), ("b", 20), ("d", 10)] {
-        let path = root.write(&format!("Drop/{name}.eml"), simple(&["jane@example.com"], name));
+        let path = root.write(
+            &format!("Drop/{name}.eml"),
+            simple(&["jane@example.com"], name),
+        );
         let file = std::fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - age)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - age))
+            .unwrap();
     }
     let server = root.server();
     assert_eq!(subjects(&server, "jane@example.com"), ["c", "a", "b", "d"]);
     let mut snapshot = messages(&server, "jane@example.com");
-    let newest: Vec<_> = snapshot.iter().rev().map(|message| message.subject().to_owned()).collect();
+    let newest: Vec<_> = snapshot
+        .iter()
+        .rev()
+        .map(|message| message.subject().to_owned())
+        .collect();
     assert_eq!(newest, ["d", "b", "a", "c"]);
     snapshot.get(1).unwrap().delete().unwrap();
     root.write("Drop/e.eml", simple(&["jane@example.com"], "e"));
@@ -202,11 +315,17 @@ fn a_snapshot_keeps_its_order_and_its_length() {
 fn the_cursor_steps_as_in_cdonts() {
     let root = Root::new();
     for name in ["1", "2", "3"] {
-        root.write(&format!("Drop/{name}.eml"), simple(&["jane@example.com"], name));
+        root.write(
+            &format!("Drop/{name}.eml"),
+            simple(&["jane@example.com"], name),
+        );
     }
     let server = root.server();
     let mut messages = messages(&server, "jane@example.com");
-    let mut all: Vec<_> = messages.iter().map(|message| message.subject().to_owned()).collect();
+    let mut all: Vec<_> = messages
+        .iter()
+        .map(|message| message.subject().to_owned())
+        .collect();
     let subject = |message: Option<cdonts::Message>| message.map(|m| m.subject().to_owned());
     let mut walked = Vec::new();
     let mut next = messages.get_first();
@@ -237,7 +356,11 @@ fn a_maildir_is_read_in_new_and_cur_and_never_in_tmp() {
     for name in ["new", "cur", "tmp"] {
         root.dir(&format!("Drop/{name}"));
     }
-    let file = |subject: &str| format!("Return-Path: <s@x>\nDelivered-To: jane@example.com\nReceived: x\nSubject: {subject}\n\nx\n");
+    let file = |subject: &str| {
+        format!(
+            "Return-Path: <s@x>\nDelivered-To: jane@example.com\nReceived: x\nSubject: {subject}\n\nx\n"
+        )
+    };
     root.write("Drop/new/1.a.host", file("new"));
     root.write("Drop/cur/2.a.host:2,S", file("cur"));
     root.write("Drop/tmp/3.a.host", file("tmp"));
@@ -248,8 +371,16 @@ fn a_maildir_is_read_in_new_and_cur_and_never_in_tmp() {
     assert_eq!(seen, ["cur", "new"]);
     // Another program moves a message while we hold it.
     let held: Vec<_> = messages(&server, "jane@example.com").into_iter().collect();
-    std::fs::rename(root.join("Drop/new/1.a.host"), root.join("Drop/cur/1.a.host:2,S")).unwrap();
-    std::fs::rename(root.join("Drop/cur/2.a.host:2,S"), root.join("Drop/cur/2.a.host:2,RS")).unwrap();
+    std::fs::rename(
+        root.join("Drop/new/1.a.host"),
+        root.join("Drop/cur/1.a.host:2,S"),
+    )
+    .unwrap();
+    std::fs::rename(
+        root.join("Drop/cur/2.a.host:2,S"),
+        root.join("Drop/cur/2.a.host:2,RS"),
+    )
+    .unwrap();
     for message in held {
         assert_eq!(message.text().unwrap(), "x\n");
         message.delete().unwrap();
@@ -270,7 +401,9 @@ fn one_odd_file_costs_the_others_nothing() {
     {
         std::os::unix::fs::symlink(root.join("outside"), root.join("Drop/link.eml")).unwrap();
         std::os::unix::fs::symlink(root.join("nowhere"), root.join("Drop/dangling.eml")).unwrap();
-        let made = std::process::Command::new("mkfifo").arg(root.join("Drop/pipe.eml")).status();
+        let made = std::process::Command::new("mkfifo")
+            .arg(root.join("Drop/pipe.eml"))
+            .status();
         assert!(made.unwrap().success());
         let _socket = std::os::unix::net::UnixListener::bind(root.join("Drop/socket.eml")).unwrap();
     }
@@ -296,8 +429,14 @@ fn one_odd_file_costs_the_others_nothing() {
     {
         assert_eq!(listed.unreadable(), 4);
         let problems = server.problems().unwrap();
-        let named = |name: &str| problems.iter().any(|problem| problem.path().unwrap().ends_with(name));
-        assert!(named("link.eml") && named("dangling.eml") && named("pipe.eml") && named("socket.eml"));
+        let named = |name: &str| {
+            problems
+                .iter()
+                .any(|problem| problem.path().unwrap().ends_with(name))
+        };
+        assert!(
+            named("link.eml") && named("dangling.eml") && named("pipe.eml") && named("socket.eml")
+        );
         assert!(!named("directory.eml"));
     }
     for message in listed {
@@ -336,7 +475,11 @@ fn a_file_without_read_permission_is_the_owners_problem() {
 fn a_file_written_in_place_is_seen_when_it_stands_still() {
     let root = Root::new();
     let settle = Duration::from_millis(100);
-    let server = root.builder().drop_writer(Writer::InPlace { settle }).open().unwrap();
+    let server = root
+        .builder()
+        .drop_writer(Writer::InPlace { settle })
+        .open()
+        .unwrap();
     let whole = simple(&["jane@example.com"], "whole");
     root.write("Drop/a.eml", &whole[..whole.len() - 5]);
     root.write("Drop/empty.eml", "");
@@ -366,13 +509,19 @@ fn without_a_setting_a_flat_drop_is_read_as_written_in_place() {
     root.write("Drop/a.eml", simple(&["jane@example.com"], "s"));
     let begin = std::time::Instant::now();
     assert_eq!(messages(&server, "jane@example.com").len(), 1);
-    assert!(begin.elapsed() >= Duration::from_millis(900), "it did not wait");
+    assert!(
+        begin.elapsed() >= Duration::from_millis(900),
+        "it did not wait"
+    );
     // What stood still once is not waited for again; that would take a second each time.
     let begin = std::time::Instant::now();
     for _ in 0..20 {
         assert_eq!(messages(&server, "jane@example.com").len(), 1);
     }
-    assert!(begin.elapsed() < Duration::from_secs(10), "it waits every time");
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "it waits every time"
+    );
 }
 
 #[test]
@@ -387,13 +536,22 @@ fn a_file_that_becomes_another_is_never_shown_to_the_old_reader() {
         root.write("Drop/b.eml", iis_file(&["jane@example.com"], &body));
         let all = messages(&server, "jane@example.com");
         let message = all.iter().find(|m| m.subject().is_empty()).unwrap();
-        message.attachments().unwrap().get(0).unwrap().reader().unwrap()
+        message
+            .attachments()
+            .unwrap()
+            .get(0)
+            .unwrap()
+            .reader()
+            .unwrap()
     };
     // In place, of the same length.
     std::fs::write(&path, simple(&["joes@example.com"], "his!")).unwrap();
     assert_eq!(hers.text().unwrap_err().kind(), ErrorKind::MessageGone);
     let mut sink = Vec::new();
-    assert_eq!(hers.write_to(&mut sink).unwrap_err().kind(), ErrorKind::MessageGone);
+    assert_eq!(
+        hers.write_to(&mut sink).unwrap_err().kind(),
+        ErrorKind::MessageGone
+    );
     assert_eq!(sink, b"");
     assert_eq!(hers.delete().unwrap_err().kind(), ErrorKind::MessageGone);
     assert_eq!(subjects(&server, "joes@example.com"), ["his!"]);
@@ -402,7 +560,11 @@ fn a_file_that_becomes_another_is_never_shown_to_the_old_reader() {
     let mut block = [0; 10];
     std::io::Read::read_exact(&mut attachment_reader, &mut block).unwrap();
     let body = "Content-Type: application/x\r\n\r\n".to_owned() + &"b".repeat(200_000);
-    std::fs::write(root.join("Drop/b.eml"), iis_file(&["joes@example.com"], &body)).unwrap();
+    std::fs::write(
+        root.join("Drop/b.eml"),
+        iis_file(&["joes@example.com"], &body),
+    )
+    .unwrap();
     let mut rest = Vec::new();
     let error = std::io::Read::read_to_end(&mut attachment_reader, &mut rest).unwrap_err();
     assert!(error.to_string().contains("deleted or replaced"), "{error}");
@@ -415,17 +577,29 @@ fn an_attachment_is_read_on_when_its_message_is_deleted() {
     let body = "Content-Type: application/x\r\n\r\n".to_owned() + &"a".repeat(200_000);
     root.write("Drop/b.eml", iis_file(&["jane@example.com"], &body));
     let message = only(&root.server(), "jane@example.com");
-    let mut reader = message.attachments().unwrap().get(0).unwrap().reader().unwrap();
+    let mut reader = message
+        .attachments()
+        .unwrap()
+        .get(0)
+        .unwrap()
+        .reader()
+        .unwrap();
     message.delete().unwrap();
     let mut content = Vec::new();
-    assert_eq!(std::io::Read::read_to_end(&mut reader, &mut content).unwrap(), 200_000);
+    assert_eq!(
+        std::io::Read::read_to_end(&mut reader, &mut content).unwrap(),
+        200_000
+    );
 }
 
 #[test]
 fn files_that_come_and_go_while_they_are_listed_hide_no_other() {
     let root = Root::new();
     for number in 0..50 {
-        root.write(&format!("Drop/{number}.eml"), simple(&["jane@example.com"], "stays"));
+        root.write(
+            &format!("Drop/{number}.eml"),
+            simple(&["jane@example.com"], "stays"),
+        );
     }
     let server = root.server();
     let folder = root.join("Drop");
@@ -443,7 +617,10 @@ fn files_that_come_and_go_while_they_are_listed_hide_no_other() {
     });
     for _ in 0..100 {
         let listed = messages(&server, "jane@example.com");
-        let staying = listed.iter().filter(|message| message.subject() == "stays").count();
+        let staying = listed
+            .iter()
+            .filter(|message| message.subject() == "stays")
+            .count();
         assert_eq!(staying, 50);
         for message in listed.iter().filter(|message| message.subject() != "stays") {
             match message.text() {
@@ -463,15 +640,23 @@ fn waiting_for_a_message_ends_with_it_or_with_the_time() {
     let waiting = {
         let inbox = jane.inbox();
         std::thread::spawn(move || {
-            inbox.wait_for_message(|message| message.subject() == "second", Duration::from_secs(10))
+            inbox.wait_for_message(
+                |message| message.subject() == "second",
+                Duration::from_secs(10),
+            )
         })
     };
     for subject in ["first", "second"] {
-        let mail = cdonts::NewMail::new(&server).from("a@example.com").to("jane@example.com");
+        let mail = cdonts::NewMail::new(&server)
+            .from("a@example.com")
+            .to("jane@example.com");
         mail.subject(subject).send().unwrap();
     }
     assert_eq!(waiting.join().unwrap().unwrap().subject(), "second");
-    let error = jane.inbox().wait_for_message(|_| false, Duration::from_millis(20)).unwrap_err();
+    let error = jane
+        .inbox()
+        .wait_for_message(|_| false, Duration::from_millis(20))
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(error.is_transient());
 }
@@ -480,7 +665,11 @@ fn waiting_for_a_message_ends_with_it_or_with_the_time() {
 fn two_processes_read_and_delete_in_one_drop() {
     const TEST: &str = "two_processes_read_and_delete_in_one_drop";
     if let Some((address, dir)) = role() {
-        let server = MailServer::builder().mailroot(dir).drop_writer(Writer::Renames).open().unwrap();
+        let server = MailServer::builder()
+            .mailroot(dir)
+            .drop_writer(Writer::Renames)
+            .open()
+            .unwrap();
         let mut all = messages(&server, &address);
         all.delete_all().unwrap();
         return;
@@ -489,7 +678,10 @@ fn two_processes_read_and_delete_in_one_drop() {
     let addresses = ["a@example.com", "b@example.com"];
     for number in 0..100 {
         root.write(&format!("Drop/s{number}.eml"), simple(&addresses, "shared"));
-        root.write(&format!("Drop/o{number}.eml"), simple(&addresses[number % 2..=number % 2], "own"));
+        root.write(
+            &format!("Drop/o{number}.eml"),
+            simple(&addresses[number % 2..=number % 2], "own"),
+        );
     }
     let mut others: Vec<_> = addresses
         .iter()
@@ -510,8 +702,19 @@ fn two_processes_read_and_delete_in_one_drop() {
 #[test]
 fn a_dot_stuffed_drop_is_read_unstuffed() {
     let root = Root::new();
-    root.write("Drop/a.eml", iis_file(&["jane@example.com"], "Subject: s\r\n\r\n..\r\n..x\r\ny\r\n"));
-    let server = root.builder().drop_dot_stuffed(true).drop_writer(Writer::Renames).open().unwrap();
+    root.write(
+        "Drop/a.eml",
+        iis_file(
+            &["jane@example.com"],
+            "Subject: s\r\n\r\n..\r\n..x\r\ny\r\n",
+        ),
+    );
+    let server = root
+        .builder()
+        .drop_dot_stuffed(true)
+        .drop_writer(Writer::Renames)
+        .open()
+        .unwrap();
     let message = only(&server, "jane@example.com");
     assert_eq!(message.text().unwrap(), ".\r\n.x\r\ny\r\n");
     assert!(source(&message).ends_with("\r\n\r\n.\r\n.x\r\ny\r\n"));

@@ -23,13 +23,21 @@ fn three_lines_reach_everyone_in_the_list() {
         .send()
         .unwrap();
     assert_eq!(sent.delivered().len(), 4);
-    for address in ["jane@example.com", "joe@example.com", "c@example.com", "secret@example.com"] {
+    for address in [
+        "jane@example.com",
+        "joe@example.com",
+        "c@example.com",
+        "secret@example.com",
+    ] {
         let message = only(&server, address);
         assert_eq!(message.sender().to_string(), "Shop <shop@example.com>");
         assert_eq!(message.text().unwrap(), "It is on its way.");
         assert_eq!(message.importance().unwrap(), Importance::High);
         assert_eq!(message.headers().unwrap().get_all("Keywords").count(), 2);
-        assert_eq!(message.attachments().unwrap().get(0).unwrap().name(), "invoice.txt");
+        assert_eq!(
+            message.attachments().unwrap().get(0).unwrap().name(),
+            "invoice.txt"
+        );
         let mut shown = Vec::new();
         message.write_to(&mut shown).unwrap();
         assert!(!String::from_utf8(shown).unwrap().contains("secret"));
@@ -44,21 +52,50 @@ fn recipients_accumulate_and_the_rest_is_replaced() {
         .to("p@example.com")
         .subject("old")
         .body("old")
-        .send_with("new@example.com", "q@example.com", "new", "B", Importance::Low)
+        .send_with(
+            "new@example.com",
+            "q@example.com",
+            "new",
+            "B",
+            Importance::Low,
+        )
         .unwrap();
     for address in ["p@example.com", "q@example.com"] {
         let message = only(&server, address);
-        assert_eq!((message.subject(), message.sender().address()), ("new", "new@example.com"));
-        assert_eq!((message.text().unwrap().as_str(), message.importance().unwrap()), ("B", Importance::Low));
+        assert_eq!(
+            (message.subject(), message.sender().address()),
+            ("new", "new@example.com")
+        );
+        assert_eq!(
+            (
+                message.text().unwrap().as_str(),
+                message.importance().unwrap()
+            ),
+            ("B", Importance::Low)
+        );
     }
 }
 
 #[test]
 fn the_body_is_html_when_its_format_says_so_in_any_order() {
     let server = MailServer::temporary().unwrap();
-    let mail = || NewMail::new(&server).from("a@example.com").to("b@example.com");
-    mail().subject("1").body_format(BodyFormat::Html).body("<p>x</p>").send().unwrap();
-    mail().subject("2").body("<p>x</p>").body_format(BodyFormat::Html).send().unwrap();
+    let mail = || {
+        NewMail::new(&server)
+            .from("a@example.com")
+            .to("b@example.com")
+    };
+    mail()
+        .subject("1")
+        .body_format(BodyFormat::Html)
+        .body("<p>x</p>")
+        .send()
+        .unwrap();
+    mail()
+        .subject("2")
+        .body("<p>x</p>")
+        .body_format(BodyFormat::Html)
+        .send()
+        .unwrap();
     mail().subject("3").body("<p>x</p>").send().unwrap();
     for message in support::messages(&server, "b@example.com") {
         let html = message.html_part().unwrap();
@@ -78,7 +115,10 @@ fn values_of_known_fields_call_their_setters() {
         .send()
         .unwrap();
     let message = only(&server, "c@example.com");
-    assert_eq!((message.subject(), message.sender().name()), ("by value", "Jane"));
+    assert_eq!(
+        (message.subject(), message.sender().name()),
+        ("by value", "Jane")
+    );
     assert_eq!(message.importance().unwrap(), Importance::High);
     assert!(message.headers().unwrap().get("Bcc").is_none());
     assert_eq!(subjects(&server, "b@example.com"), ["by value"]);
@@ -87,9 +127,15 @@ fn values_of_known_fields_call_their_setters() {
 #[test]
 fn it_becomes_a_draft_that_can_be_read() {
     let server = MailServer::temporary().unwrap();
-    let mail = NewMail::new(&server).from("a@example.com").to("b@example.com").body("text");
+    let mail = NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com")
+        .body("text");
     assert_eq!(mail.version(), env!("CARGO_PKG_VERSION"));
     let draft = mail.into_draft();
-    assert_eq!((draft.sender().address(), &*draft.text()), ("a@example.com", "text"));
+    assert_eq!(
+        (draft.sender().address(), &*draft.text()),
+        ("a@example.com", "text")
+    );
     draft.check().unwrap();
 }

@@ -4,8 +4,8 @@
 mod support;
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use cdonts::{
     Draft, ErrorKind, Importance, MailServer, MessageFile, NewMail, RecipientType, Session,
@@ -15,7 +15,9 @@ use support::{Root, messages, modes_bind, only};
 fn draft(server: &MailServer) -> Draft {
     let session = Session::logon_smtp(server, "Help Desk", "help@example.com").unwrap();
     let mut draft = session.outbox().messages().add("Ticket", "Text");
-    draft.recipients_mut().add("Far", "far@example.net", RecipientType::To);
+    draft
+        .recipients_mut()
+        .add("Far", "far@example.net", RecipientType::To);
     draft
 }
 
@@ -31,14 +33,23 @@ fn a_pickup_file_has_the_iis_form() {
     let root = Root::new();
     let server = root.server();
     let mut draft = draft(&server);
-    draft.recipients_mut().add("", "SMTP:copy@example.org", RecipientType::Cc);
-    draft.recipients_mut().add("Secret", "blind@example.org", RecipientType::Bcc);
-    draft.recipients_mut().add("Again", "FAR@EXAMPLE.NET", RecipientType::Bcc);
+    draft
+        .recipients_mut()
+        .add("", "SMTP:copy@example.org", RecipientType::Cc);
+    draft
+        .recipients_mut()
+        .add("Secret", "blind@example.org", RecipientType::Bcc);
+    draft
+        .recipients_mut()
+        .add("Again", "FAR@EXAMPLE.NET", RecipientType::Bcc);
     let sent = draft.send().unwrap();
     assert_eq!(sent.files(), root.files("Pickup"));
     assert_eq!((sent.delivered().len(), sent.pending().len()), (0, 0));
     let file = root.only_file("Pickup");
-    let date = file.lines().find_map(|line| line.strip_prefix("Date: ")).unwrap();
+    let date = file
+        .lines()
+        .find_map(|line| line.strip_prefix("Date: "))
+        .unwrap();
     assert_eq!(
         file,
         format!(
@@ -58,10 +69,17 @@ fn a_pickup_file_has_the_iis_form() {
 #[test]
 fn the_outbox_is_always_empty() {
     let server = MailServer::temporary().unwrap();
-    let outbox = Session::logon_smtp(&server, "", "a@example.com").unwrap().outbox();
+    let outbox = Session::logon_smtp(&server, "", "a@example.com")
+        .unwrap()
+        .outbox();
     let mut draft = outbox.messages().add("s", "t");
-    assert_eq!((outbox.messages().len(), outbox.messages().is_empty()), (0, true));
-    draft.recipients_mut().add("", "b@example.com", RecipientType::To);
+    assert_eq!(
+        (outbox.messages().len(), outbox.messages().is_empty()),
+        (0, true)
+    );
+    draft
+        .recipients_mut()
+        .add("", "b@example.com", RecipientType::To);
     draft.send().unwrap();
     assert_eq!(outbox.messages().len(), 0);
 }
@@ -71,13 +89,27 @@ fn a_draft_is_read_and_changed_like_any_value() {
     let server = MailServer::temporary().unwrap();
     let mut draft = draft(&server);
     assert_eq!(draft.sender().to_string(), "Help Desk <help@example.com>");
-    draft.set_subject("New").set_importance(Importance::Low).set_html_text("<p>A &amp; B</p>");
-    assert_eq!((draft.subject(), draft.importance()), ("New", Importance::Low));
+    draft
+        .set_subject("New")
+        .set_importance(Importance::Low)
+        .set_html_text("<p>A &amp; B</p>");
+    assert_eq!(
+        (draft.subject(), draft.importance()),
+        ("New", Importance::Low)
+    );
     // What was set is kept, whichever came last.
-    assert_eq!((&*draft.text(), &*draft.html_text()), ("Text", "<p>A &amp; B</p>"));
+    assert_eq!(
+        (&*draft.text(), &*draft.html_text()),
+        ("Text", "<p>A &amp; B</p>")
+    );
     let recipients = draft.recipients_mut();
     recipients.add("Joe", "joe@example.com", RecipientType::To);
-    recipients.get_mut(0).unwrap().set_name("N").set_address("n@example.com").set_recipient_type(RecipientType::Cc);
+    recipients
+        .get_mut(0)
+        .unwrap()
+        .set_name("N")
+        .set_address("n@example.com")
+        .set_recipient_type(RecipientType::Cc);
     assert_eq!(recipients.remove(1).unwrap().address(), "joe@example.com");
     assert!(recipients.remove(5).is_none());
     assert_eq!(recipients.get(0).unwrap().to_string(), "N <n@example.com>");
@@ -88,7 +120,10 @@ fn a_draft_is_read_and_changed_like_any_value() {
     attachments.add_bytes("b.txt", "b");
     attachments.get_mut(1).unwrap().set_name("c.pdf");
     assert!(attachments.remove(0) && !attachments.remove(9));
-    assert_eq!(attachments.get(0).unwrap().content_type(), "application/pdf");
+    assert_eq!(
+        attachments.get(0).unwrap().content_type(),
+        "application/pdf"
+    );
     attachments.delete_all();
     assert!(attachments.is_empty());
 }
@@ -100,10 +135,16 @@ fn parts_are_nested_as_readers_like_them() {
     let mut draft = draft(&server);
     draft.set_html_text("<img src=\"cid:logo@x\"><img src=\"photo.gif\"><p>Hällo</p>");
     let attachments = draft.attachments_mut();
-    attachments.add_bytes("logo.png", [0x89, b'P']).set_content_id("logo@x");
-    attachments.add_bytes("photo.gif", "GIF").set_content_location("photo.gif");
+    attachments
+        .add_bytes("logo.png", [0x89, b'P'])
+        .set_content_id("logo@x");
+    attachments
+        .add_bytes("photo.gif", "GIF")
+        .set_content_location("photo.gif");
     attachments.add_bytes("résumé.pdf", "%PDF");
-    attachments.add_bytes("note.eml", "Subject: x\r\n\r\n").set_content_type("message/rfc822");
+    attachments
+        .add_bytes("note.eml", "Subject: x\r\n\r\n")
+        .set_content_type("message/rfc822");
     draft.send().unwrap();
     let file = root.only_file("Pickup");
     let types: Vec<_> = file
@@ -113,8 +154,17 @@ fn parts_are_nested_as_readers_like_them() {
         .collect();
     assert_eq!(
         types,
-        ["multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html",
-         "image/png", "image/gif", "application/pdf", "application/octet-stream"]
+        [
+            "multipart/mixed",
+            "multipart/alternative",
+            "text/plain",
+            "multipart/related",
+            "text/html",
+            "image/png",
+            "image/gif",
+            "application/pdf",
+            "application/octet-stream"
+        ]
     );
     assert!(file.contains("\r\nContent-ID: <logo@x>\r\n"));
     assert!(file.contains("\r\nContent-Location: photo.gif\r\n"));
@@ -124,7 +174,12 @@ fn parts_are_nested_as_readers_like_them() {
     assert_eq!(read.text().unwrap(), "Text");
     let html = read.html_part().unwrap().unwrap();
     assert!(html.ends_with("<p>Hällo</p>"));
-    let names: Vec<_> = read.attachments().unwrap().iter().map(|a| a.name().to_owned()).collect();
+    let names: Vec<_> = read
+        .attachments()
+        .unwrap()
+        .iter()
+        .map(|a| a.name().to_owned())
+        .collect();
     assert_eq!(names, ["logo.png", "photo.gif", "résumé.pdf", "note.eml"]);
     assert_eq!(read.problems().unwrap(), []);
 }
@@ -133,21 +188,35 @@ fn parts_are_nested_as_readers_like_them() {
 fn html_alone_gets_a_text_and_text_alone_no_html() {
     let root = Root::new();
     let server = root.server();
-    let mail = NewMail::new(&server).from("a@example.com").to("b@example.net");
-    mail.body("<p>x &lt; y</p>").body_format(cdonts::BodyFormat::Html).send().unwrap();
+    let mail = NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.net");
+    mail.body("<p>x &lt; y</p>")
+        .body_format(cdonts::BodyFormat::Html)
+        .send()
+        .unwrap();
     let file = root.only_file("Pickup");
     let read = MessageFile::from_bytes(below_the_run(&file)).unwrap();
     assert_eq!(read.text_part().unwrap().as_deref(), Some("x < y"));
-    assert_eq!(read.html_part().unwrap().as_deref(), Some("<p>x &lt; y</p>"));
+    assert_eq!(
+        read.html_part().unwrap().as_deref(),
+        Some("<p>x &lt; y</p>")
+    );
 }
 
 #[test]
 fn a_message_to_blind_recipients_alone_names_nobody() {
     let root = Root::new();
     let server = root.server();
-    NewMail::new(&server).from("a@example.com").bcc("b@example.net; c@example.net").send().unwrap();
+    NewMail::new(&server)
+        .from("a@example.com")
+        .bcc("b@example.net; c@example.net")
+        .send()
+        .unwrap();
     let file = root.only_file("Pickup");
-    assert!(file.starts_with("X-Sender: a@example.com\r\nX-Receiver: b@example.net\r\nX-Receiver: c@example.net\r\n"));
+    assert!(file.starts_with(
+        "X-Sender: a@example.com\r\nX-Receiver: b@example.net\r\nX-Receiver: c@example.net\r\n"
+    ));
     assert!(below_the_run(&file).contains("\r\nTo: undisclosed-recipients:;\r\n"));
     assert!(!below_the_run(&file).contains("example.net"));
 }
@@ -156,49 +225,128 @@ fn a_message_to_blind_recipients_alone_names_nobody() {
 fn a_dot_stuffed_pickup_gets_its_dots_doubled() {
     let root = Root::new();
     let server = root.builder().pickup_dot_stuffed(true).open().unwrap();
-    NewMail::new(&server).from("a@example.com").to("b@example.net").body(".\n.x\ny.").send().unwrap();
+    NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.net")
+        .body(".\n.x\ny.")
+        .send()
+        .unwrap();
     // A line that is a dot alone could end a message for an old server: its dot is encoded only
     // when the text is quoted-printable anyway; here stuffing protects it.
-    assert!(root.only_file("Pickup").ends_with("\r\n\r\n..\r\n..x\r\ny."));
+    assert!(
+        root.only_file("Pickup")
+            .ends_with("\r\n\r\n..\r\n..x\r\ny.")
+    );
 }
 
 /// Every setter that takes text, each with what would break out of its field.
 #[test]
+#[allow(clippy::too_many_lines, reason = "it is one table")]
 fn controls_are_refused_in_every_value_and_the_field_is_named() {
     type Setter = (&'static str, fn(&mut Draft, String));
     let setters: &[Setter] = &[
-        ("From", |draft, value| { draft.set_sender(value, "a@example.com"); }),
-        ("From", |draft, value| { draft.set_sender("", value); }),
-        ("Subject", |draft, value| { draft.set_subject(value); }),
-        ("To", |draft, value| { draft.recipients_mut().add(value, "b@example.net", RecipientType::To); }),
-        ("To", |draft, value| { draft.recipients_mut().add("", value, RecipientType::To); }),
-        ("Cc", |draft, value| { draft.recipients_mut().add(value, "b@example.net", RecipientType::Cc); }),
-        ("Cc", |draft, value| { draft.recipients_mut().add("", value, RecipientType::Cc); }),
-        ("Bcc", |draft, value| { draft.recipients_mut().add("", value, RecipientType::Bcc); }),
-        ("Bcc", |draft, value| { draft.recipients_mut().add(value, "b@example.net", RecipientType::Bcc); }),
-        ("X-Own", |draft, value| { draft.add_header("X-Own", value); }),
-        ("Reply-To", |draft, value| { draft.add_header("Reply-To", value); }),
-        ("Sender", |draft, value| { draft.add_header("Sender", value); }),
-        ("Subject", |draft, value| { draft.add_header("Subject", value); }),
-        ("To", |draft, value| { draft.add_header("To", value); }),
-        ("Cc", |draft, value| { draft.add_header("Cc", value); }),
-        ("Bcc", |draft, value| { draft.add_header("Bcc", value); }),
-        ("Importance", |draft, value| { draft.add_header("Importance", value); }),
-        ("Attachment name", |draft, value| { draft.attachments_mut().add_bytes(value, "x"); }),
-        ("a.txt", |draft, value| { draft.attachments_mut().add_bytes("a.txt", "x").set_content_type(value); }),
-        ("a.txt", |draft, value| { draft.attachments_mut().add_bytes("a.txt", "x").set_content_id(value); }),
-        ("a.txt", |draft, value| { draft.attachments_mut().add_bytes("a.txt", "x").set_content_location(value); }),
+        ("From", |draft, value| {
+            draft.set_sender(value, "a@example.com");
+        }),
+        ("From", |draft, value| {
+            draft.set_sender("", value);
+        }),
+        ("Subject", |draft, value| {
+            draft.set_subject(value);
+        }),
+        ("To", |draft, value| {
+            draft
+                .recipients_mut()
+                .add(value, "b@example.net", RecipientType::To);
+        }),
+        ("To", |draft, value| {
+            draft.recipients_mut().add("", value, RecipientType::To);
+        }),
+        ("Cc", |draft, value| {
+            draft
+                .recipients_mut()
+                .add(value, "b@example.net", RecipientType::Cc);
+        }),
+        ("Cc", |draft, value| {
+            draft.recipients_mut().add("", value, RecipientType::Cc);
+        }),
+        ("Bcc", |draft, value| {
+            draft.recipients_mut().add("", value, RecipientType::Bcc);
+        }),
+        ("Bcc", |draft, value| {
+            draft
+                .recipients_mut()
+                .add(value, "b@example.net", RecipientType::Bcc);
+        }),
+        ("X-Own", |draft, value| {
+            draft.add_header("X-Own", value);
+        }),
+        ("Reply-To", |draft, value| {
+            draft.add_header("Reply-To", value);
+        }),
+        ("Sender", |draft, value| {
+            draft.add_header("Sender", value);
+        }),
+        ("Subject", |draft, value| {
+            draft.add_header("Subject", value);
+        }),
+        ("To", |draft, value| {
+            draft.add_header("To", value);
+        }),
+        ("Cc", |draft, value| {
+            draft.add_header("Cc", value);
+        }),
+        ("Bcc", |draft, value| {
+            draft.add_header("Bcc", value);
+        }),
+        ("Importance", |draft, value| {
+            draft.add_header("Importance", value);
+        }),
+        ("Attachment name", |draft, value| {
+            draft.attachments_mut().add_bytes(value, "x");
+        }),
+        ("a.txt", |draft, value| {
+            draft
+                .attachments_mut()
+                .add_bytes("a.txt", "x")
+                .set_content_type(value);
+        }),
+        ("a.txt", |draft, value| {
+            draft
+                .attachments_mut()
+                .add_bytes("a.txt", "x")
+                .set_content_id(value);
+        }),
+        ("a.txt", |draft, value| {
+            draft
+                .attachments_mut()
+                .add_bytes("a.txt", "x")
+                .set_content_location(value);
+        }),
     ];
     let root = Root::new();
     let server = root.server();
     for (field, set) in setters {
-        for evil in ["x\r\nX-Evil: 1", "x\nBcc: v@example.net", "x\rY", "x\0y", "x\u{1b}[31m", "x\u{7f}", "\r\n\r\nbody", "x\u{85}y", "x\u{2028}y"] {
+        for evil in [
+            "x\r\nX-Evil: 1",
+            "x\nBcc: v@example.net",
+            "x\rY",
+            "x\0y",
+            "x\u{1b}[31m",
+            "x\u{7f}",
+            "\r\n\r\nbody",
+            "x\u{85}y",
+            "x\u{2028}y",
+        ] {
             let mut draft = draft(&server);
             set(&mut draft, evil.to_owned());
             let check = draft.check().unwrap_err();
             let error = draft.send().unwrap_err();
             assert_eq!(error.field(), Some(*field), "{evil:?} {error}");
-            assert!(matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::InvalidAddress));
+            assert!(matches!(
+                error.kind(),
+                ErrorKind::InvalidValue | ErrorKind::InvalidAddress
+            ));
             assert_eq!(error.cdo_code().name(), "CdoE_INVALID_PARAMETER");
             assert_eq!(check.to_string(), error.to_string());
             assert!(!error.to_string().chars().any(char::is_control), "{error}");
@@ -208,7 +356,10 @@ fn controls_are_refused_in_every_value_and_the_field_is_named() {
         let mut draft = draft(&server);
         draft.add_header(name, "v");
         let error = draft.send().unwrap_err();
-        assert_eq!((error.kind(), error.field()), (ErrorKind::InvalidValue, Some(name)));
+        assert_eq!(
+            (error.kind(), error.field()),
+            (ErrorKind::InvalidValue, Some(name))
+        );
     }
     assert_eq!(root.files("Pickup"), [""; 0]);
 }
@@ -217,12 +368,29 @@ fn controls_are_refused_in_every_value_and_the_field_is_named() {
 fn names_that_are_not_the_callers_are_refused() {
     let root = Root::new();
     let server = root.server();
-    for name in ["Date", "message-id", "MIME-Version", "Content-Type", "Received", "Return-Path", "X-Sender",
-        "x-receiver", "Delivered-To", "Resent-Bcc", "DKIM-Signature", "ARC-Seal", "Auto-Submitted"] {
+    for name in [
+        "Date",
+        "message-id",
+        "MIME-Version",
+        "Content-Type",
+        "Received",
+        "Return-Path",
+        "X-Sender",
+        "x-receiver",
+        "Delivered-To",
+        "Resent-Bcc",
+        "DKIM-Signature",
+        "ARC-Seal",
+        "Auto-Submitted",
+    ] {
         let mut draft = draft(&server);
         draft.add_header(name, "v");
         let error = draft.send().unwrap_err();
-        assert_eq!((error.kind(), error.field()), (ErrorKind::InvalidValue, Some(name)), "{name}");
+        assert_eq!(
+            (error.kind(), error.field()),
+            (ErrorKind::InvalidValue, Some(name)),
+            "{name}"
+        );
     }
     let mut draft = draft(&server);
     draft.add_header("From", "other@example.com");
@@ -233,30 +401,72 @@ fn names_that_are_not_the_callers_are_refused() {
 fn the_first_wrong_field_is_named_and_the_draft_comes_back() {
     let root = Root::new();
     let server = root.server();
-    let mail = || NewMail::new(&server).from("a@example.com").to("b@example.net");
+    let mail = || {
+        NewMail::new(&server)
+            .from("a@example.com")
+            .to("b@example.net")
+    };
     for (mail, kind, field) in [
-        (NewMail::new(&server).to("b@example.net"), ErrorKind::MissingField, "From"),
-        (NewMail::new(&server).from("a@example.com"), ErrorKind::NoRecipients, "To"),
-        (mail().to("jane@@example.com"), ErrorKind::InvalidAddress, "To"),
-        (mail().cc("x y@example.com"), ErrorKind::InvalidAddress, "Cc"),
+        (
+            NewMail::new(&server).to("b@example.net"),
+            ErrorKind::MissingField,
+            "From",
+        ),
+        (
+            NewMail::new(&server).from("a@example.com"),
+            ErrorKind::NoRecipients,
+            "To",
+        ),
+        (
+            mail().to("jane@@example.com"),
+            ErrorKind::InvalidAddress,
+            "To",
+        ),
+        (
+            mail().cc("x y@example.com"),
+            ErrorKind::InvalidAddress,
+            "Cc",
+        ),
         (mail().bcc("nobody"), ErrorKind::InvalidAddress, "Bcc"),
-        (mail().value("Importance", "very"), ErrorKind::InvalidValue, "Importance"),
+        (
+            mail().value("Importance", "very"),
+            ErrorKind::InvalidValue,
+            "Importance",
+        ),
         (mail().to("é@example.net"), ErrorKind::InvalidAddress, "To"),
-        (mail().value("List-Unsubscribe", "<http://é>"), ErrorKind::InvalidValue, "List-Unsubscribe"),
-        (mail().attach_file(root.join("missing.pdf")), ErrorKind::PathNotFound, "missing.pdf"),
+        (
+            mail().value("List-Unsubscribe", "<http://é>"),
+            ErrorKind::InvalidValue,
+            "List-Unsubscribe",
+        ),
+        (
+            mail().attach_file(root.join("missing.pdf")),
+            ErrorKind::PathNotFound,
+            "missing.pdf",
+        ),
     ] {
         let error = mail.subject("kept").send().unwrap_err();
-        assert_eq!((error.kind(), error.field()), (kind, Some(field)), "{error}");
+        assert_eq!(
+            (error.kind(), error.field()),
+            (kind, Some(field)),
+            "{error}"
+        );
         assert!(!error.is_transient());
         assert_eq!(error.draft().subject(), "kept");
         assert_eq!(error.into_draft().subject(), "kept");
     }
     let error = mail().to("jane@@example.com").send().unwrap_err();
-    assert_eq!(error.to_string(), "To: `jane@@example.com` has two at-signs");
+    assert_eq!(
+        error.to_string(),
+        "To: `jane@@example.com` has two at-signs"
+    );
     assert_eq!(format!("{error:?}"), error.to_string());
     let error = mail().bcc("secret@@example.com").send().unwrap_err();
     assert!(!error.to_string().contains("secret"), "{error}");
-    let error = mail().attach_file(root.join("missing.pdf")).send().unwrap_err();
+    let error = mail()
+        .attach_file(root.join("missing.pdf"))
+        .send()
+        .unwrap_err();
     assert_eq!(error.path(), Some(root.join("missing.pdf").as_path()));
     let error = mail().attach_file(root.path()).send().unwrap_err();
     assert!(error.to_string().contains("not a regular file"), "{error}");
@@ -290,7 +500,11 @@ struct Broken {
 impl Read for Broken {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.inner.position() > 200_000 && !self.is_mended.load(Ordering::Relaxed) {
-            let staged = std::fs::read_dir(&self.staging)?.next().unwrap()?.path().join("drop");
+            let staged = std::fs::read_dir(&self.staging)?
+                .next()
+                .unwrap()?
+                .path()
+                .join("drop");
             let file = std::fs::read_dir(staged)?.next().unwrap()?.path();
             *self.on_disk.lock().unwrap() = std::fs::read_to_string(file)?;
             return Err(io::Error::other("the cable is out"));
@@ -328,21 +542,39 @@ fn a_send_that_failed_half_way_is_sent_again_as_the_same_message() {
         .body("<p>x</p>")
         .body_format(cdonts::BodyFormat::Html)
         .into_draft();
-    draft.attachments_mut().add_reader("data.bin", Broken {
-        inner: Cursor::new(content.clone()),
-        is_mended: Arc::clone(&is_mended),
-        staging: root.join("State/staging"),
-        on_disk: Arc::clone(&on_disk),
-    });
+    draft.attachments_mut().add_reader(
+        "data.bin",
+        Broken {
+            inner: Cursor::new(content.clone()),
+            is_mended: Arc::clone(&is_mended),
+            staging: root.join("State/staging"),
+            on_disk: Arc::clone(&on_disk),
+        },
+    );
     let error = draft.send().unwrap_err();
-    assert_eq!((error.kind(), error.field()), (ErrorKind::Io, Some("data.bin")));
+    assert_eq!(
+        (error.kind(), error.field()),
+        (ErrorKind::Io, Some("data.bin"))
+    );
     assert!(error.is_transient() && error.to_string().contains("the cable is out"));
-    assert_eq!((root.files("Drop").len(), root.files("State/staging").len()), (0, 0));
+    assert_eq!(
+        (root.files("Drop").len(), root.files("State/staging").len()),
+        (0, 0)
+    );
     std::thread::sleep(std::time::Duration::from_millis(1100));
     is_mended.store(true, Ordering::Relaxed);
     error.into_draft().send().unwrap();
     let message = only(&server, "b@example.com");
-    assert_eq!(message.attachments().unwrap().get(0).unwrap().read().unwrap(), content);
+    assert_eq!(
+        message
+            .attachments()
+            .unwrap()
+            .get(0)
+            .unwrap()
+            .read()
+            .unwrap(),
+        content
+    );
     let first = without_boundaries(&on_disk.lock().unwrap());
     let second = without_boundaries(&support::source(&message));
     // Date and Message-ID too are those of the first attempt.
@@ -354,7 +586,11 @@ struct Shrinking(Cursor<Vec<u8>>);
 
 impl Read for Shrinking {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.0.position() >= 50 { Ok(0) } else { self.0.read(&mut buffer[..10]) }
+        if self.0.position() >= 50 {
+            Ok(0)
+        } else {
+            self.0.read(&mut buffer[..10])
+        }
     }
 }
 
@@ -369,10 +605,15 @@ fn a_reader_that_gives_less_than_it_measured_fails_the_send() {
     let root = Root::new();
     let server = root.server();
     let mut draft = draft(&server);
-    draft.attachments_mut().add_reader("log.txt", Shrinking(Cursor::new(vec![0; 100])));
+    draft
+        .attachments_mut()
+        .add_reader("log.txt", Shrinking(Cursor::new(vec![0; 100])));
     let error = draft.send().unwrap_err();
     assert_eq!(error.field(), Some("log.txt"));
-    assert!(error.to_string().contains("less than it had measured"), "{error}");
+    assert!(
+        error.to_string().contains("less than it had measured"),
+        "{error}"
+    );
     assert_eq!(root.files("Pickup"), [""; 0]);
 }
 
@@ -382,11 +623,21 @@ fn an_attached_file_may_be_gone_when_the_draft_is_sent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("invoice.txt");
     std::fs::write(&path, "42").unwrap();
-    let mail = NewMail::new(&server).from("a@example.com").to("b@example.com").attach_file(&path);
+    let mail = NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com")
+        .attach_file(&path);
     std::fs::remove_file(&path).unwrap();
-    mail.attach_file_as(dir.path().join("missing"), "x").send().unwrap_err();
+    mail.attach_file_as(dir.path().join("missing"), "x")
+        .send()
+        .unwrap_err();
     std::fs::write(&path, "43").unwrap();
-    NewMail::new(&server).from("a@example.com").to("b@example.com").attach_file_as(&path, "renamed.txt").send().unwrap();
+    NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com")
+        .attach_file_as(&path, "renamed.txt")
+        .send()
+        .unwrap();
     let message = only(&server, "b@example.com");
     let attachments = message.attachments().unwrap();
     assert_eq!(attachments.get(0).unwrap().name(), "renamed.txt");
@@ -404,7 +655,10 @@ fn a_pickup_that_cannot_be_written_to_is_named() {
     let server = root.server();
     std::fs::set_permissions(root.join("Pickup"), PermissionsExt::from_mode(0o500)).unwrap();
     let error = draft(&server).send().unwrap_err();
-    assert_eq!((error.kind(), error.cdo_code().name()), (ErrorKind::NoAccess, "CdoE_NO_ACCESS"));
+    assert_eq!(
+        (error.kind(), error.cdo_code().name()),
+        (ErrorKind::NoAccess, "CdoE_NO_ACCESS")
+    );
     assert!(error.path().unwrap().starts_with(root.path()));
     std::fs::set_permissions(root.join("Pickup"), PermissionsExt::from_mode(0o700)).unwrap();
     error.into_draft().send().unwrap();
@@ -414,23 +668,54 @@ fn a_pickup_that_cannot_be_written_to_is_named() {
 #[test]
 fn what_was_composed_is_read_back_by_the_recipient() {
     let server = MailServer::temporary().unwrap();
-    let session = Session::logon_smtp(&server, "Jörg \"J\" Müller, Dr.", "joerg@example.com").unwrap();
-    let text = "From here\n.\n..\r\ntrailing \r\nlone\rreturn\n漢字 and a very long line: ".to_owned() + &"x".repeat(2000);
-    let mut draft = session.outbox().messages().add("=?utf-8?Q?fake?= — ünï 漢字 ".repeat(9), &text);
-    draft.recipients_mut().add("Jane, \"the\" Doe <jane@evil.example>", "jane@example.com", RecipientType::To);
-    draft.add_header("Keywords", "one").add_header("Keywords", "two");
-    draft.add_header("Reply-To", "\"Doe, J\" <j@example.com>; k@example.com").add_header("Sender", "boss@example.com");
+    let session =
+        Session::logon_smtp(&server, "Jörg \"J\" Müller, Dr.", "joerg@example.com").unwrap();
+    let text = "From here\n.\n..\r\ntrailing \r\nlone\rreturn\n漢字 and a very long line: "
+        .to_owned()
+        + &"x".repeat(2000);
+    let mut draft = session
+        .outbox()
+        .messages()
+        .add("=?utf-8?Q?fake?= — ünï 漢字 ".repeat(9), &text);
+    draft.recipients_mut().add(
+        "Jane, \"the\" Doe <jane@evil.example>",
+        "jane@example.com",
+        RecipientType::To,
+    );
+    draft
+        .add_header("Keywords", "one")
+        .add_header("Keywords", "two");
+    draft
+        .add_header("Reply-To", "\"Doe, J\" <j@example.com>; k@example.com")
+        .add_header("Sender", "boss@example.com");
     draft.send().unwrap();
     let message = only(&server, "jane@example.com");
     assert_eq!(message.sender().name(), "Jörg \"J\" Müller, Dr.");
-    assert_eq!(message.subject(), "=?utf-8?Q?fake?= — ünï 漢字 ".repeat(9).trim());
-    assert_eq!(message.text().unwrap().replace("\r\n", "\n"), text.replace("\r\n", "\n").replace('\r', "\n"));
+    assert_eq!(
+        message.subject(),
+        "=?utf-8?Q?fake?= — ünï 漢字 ".repeat(9).trim()
+    );
+    assert_eq!(
+        message.text().unwrap().replace("\r\n", "\n"),
+        text.replace("\r\n", "\n").replace('\r', "\n")
+    );
     let to = message.recipients().unwrap().get(0).unwrap().clone();
-    assert_eq!((to.name(), to.address()), ("Jane, \"the\" Doe <jane@evil.example>", "jane@example.com"));
+    assert_eq!(
+        (to.name(), to.address()),
+        ("Jane, \"the\" Doe <jane@evil.example>", "jane@example.com")
+    );
     let headers = message.headers().unwrap();
-    let values = |name: &str| headers.get_all(name).map(|header| header.value().to_owned()).collect::<Vec<_>>();
+    let values = |name: &str| {
+        headers
+            .get_all(name)
+            .map(|header| header.value().to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(values("Keywords"), ["one", "two"]);
-    assert_eq!(values("Reply-To"), ["\"Doe, J\" <j@example.com>, k@example.com"]);
+    assert_eq!(
+        values("Reply-To"),
+        ["\"Doe, J\" <j@example.com>, k@example.com"]
+    );
     assert_eq!(values("Sender"), ["boss@example.com"]);
     assert_eq!(messages(&server, "joerg@example.com").len(), 0);
 }

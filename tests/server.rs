@@ -30,7 +30,11 @@ fn opening_makes_no_directory_unasked() {
     assert_eq!(root.files("."), ["Drop", "Pickup"]);
     let root = tempfile::tempdir().unwrap();
     let root = root.path().join("new");
-    MailServer::builder().mailroot(&root).create_directories().open().unwrap();
+    MailServer::builder()
+        .mailroot(&root)
+        .create_directories()
+        .open()
+        .unwrap();
     for name in ["Pickup", "Drop", "Queue", "Badmail"] {
         assert!(root.join(name).is_dir(), "{name}");
     }
@@ -40,7 +44,8 @@ fn opening_makes_no_directory_unasked() {
 #[test]
 fn directories_and_files_have_their_modes_whatever_the_umask() {
     use std::os::unix::fs::PermissionsExt;
-    let mode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let mode =
+        |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     for (shared, of_dir, of_file) in [(false, 0o700, 0o600), (true, 0o2770, 0o660)] {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().join("new");
@@ -56,11 +61,23 @@ fn directories_and_files_have_their_modes_whatever_the_umask() {
             .to("b@example.com; c@example.net")
             .send()
             .unwrap();
-        for dir in ["", "Pickup", "Drop", "State", "State/staging", "State/marks"] {
+        for dir in [
+            "",
+            "Pickup",
+            "Drop",
+            "State",
+            "State/staging",
+            "State/marks",
+        ] {
             assert_eq!(mode(root.join(dir)), of_dir, "{dir}");
         }
         for dir in ["Pickup", "Drop"] {
-            let file = std::fs::read_dir(root.join(dir)).unwrap().next().unwrap().unwrap().path();
+            let file = std::fs::read_dir(root.join(dir))
+                .unwrap()
+                .next()
+                .unwrap()
+                .unwrap()
+                .path();
             assert_eq!(mode(file), of_file, "{dir}");
         }
     }
@@ -75,17 +92,21 @@ fn settings_that_do_not_fit_together_are_refused() {
         assert!(error.to_string().contains(says), "{error}");
     };
     configuration(MailServer::builder(), "Pickup or a Drop");
-    configuration(root.builder().local_domain("example.com").profile(Profile::Postfix), "iis-drop");
-    configuration(root.builder().local_domain("no domain"), "`no domain` is no domain");
     configuration(
-        MailServer::builder().pickup_dir(root.join("Pickup")).local_domain("example.com"),
-        "needs a Drop",
+        root.builder()
+            .local_domain("example.com")
+            .profile(Profile::Postfix),
+        "iis-drop",
+    );
+    configuration(
+        root.builder().local_domain("no domain"),
+        "`no domain` is no domain",
     );
     configuration(
         MailServer::builder()
-            .drop_dir(root.join("Drop"), Profile::IisDrop)
+            .pickup_dir(root.join("Pickup"))
             .local_domain("example.com"),
-        "state_dir",
+        "needs a Drop",
     );
     for name in ["new", "cur", "tmp"] {
         root.dir(&format!("Drop/{name}"));
@@ -120,12 +141,21 @@ fn local_delivery_across_file_systems_is_refused() {
 #[test]
 fn a_state_directory_of_other_rules_is_refused_and_can_be_taken_over() {
     let root = Root::new();
-    root.write("Drop/a.eml", simple(&["jane@example.com", "joe@example.com"], "s"));
+    root.write(
+        "Drop/a.eml",
+        simple(&["jane@example.com", "joe@example.com"], "s"),
+    );
     only(&root.server(), "jane@example.com").delete().unwrap();
     for (builder, values) in [
-        (root.builder().profile(Profile::Postfix), ["`iis-drop`", "`postfix`"]),
+        (
+            root.builder().profile(Profile::Postfix),
+            ["`iis-drop`", "`postfix`"],
+        ),
         (root.builder().drop_dot_stuffed(true), ["`false`", "`true`"]),
-        (root.builder().case_sensitive_local_part(true), ["`case-insensitive`", "`case-sensitive`"]),
+        (
+            root.builder().case_sensitive_local_part(true),
+            ["`case-insensitive`", "`case-sensitive`"],
+        ),
         (
             root.builder().drop_dir(root.dir("Other"), Profile::IisDrop),
             ["`Drop`", "`Other`"],
@@ -133,22 +163,55 @@ fn a_state_directory_of_other_rules_is_refused_and_can_be_taken_over() {
     ] {
         let error = builder.open().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
-        assert!(values.iter().all(|value| error.to_string().contains(value)), "{error}");
+        assert!(
+            values.iter().all(|value| error.to_string().contains(value)),
+            "{error}"
+        );
     }
-    root.builder().drop_dot_stuffed(true).rebuild_state().open().unwrap();
+    root.builder()
+        .drop_dot_stuffed(true)
+        .rebuild_state()
+        .open()
+        .unwrap();
     root.builder().drop_dot_stuffed(true).open().unwrap();
     assert!(root.builder().open().is_err());
 }
 
 #[test]
+fn the_state_directory_is_by_default_beside_what_it_is_for() {
+    let both = simple(&["jane@example.com", "joe@example.com"], "s");
+    let root = Root::new();
+    root.dir("alone/mail");
+    root.write("alone/mail/a.eml", &both);
+    root.write("Drop/a.eml", &both);
+    for (drop_dir, state) in [("alone/mail", "alone/mail.state"), ("Drop", "State")] {
+        let server = MailServer::builder()
+            .drop_dir(root.join(drop_dir), Profile::IisDrop)
+            .drop_writer(Writer::Renames)
+            .open()
+            .unwrap();
+        only(&server, "jane@example.com").delete().unwrap();
+        assert!(root.join(state).join("marks").is_dir(), "{state}");
+        only(&server, "joe@example.com").delete().unwrap();
+    }
+}
+
+#[test]
 fn a_mailroot_can_be_moved_as_a_whole() {
     let root = Root::new();
-    root.write("Drop/a.eml", simple(&["jane@example.com", "joe@example.com"], "s"));
+    root.write(
+        "Drop/a.eml",
+        simple(&["jane@example.com", "joe@example.com"], "s"),
+    );
     only(&root.server(), "jane@example.com").delete().unwrap();
     let moved = tempfile::tempdir().unwrap();
     let moved = moved.path().join("moved");
     std::fs::rename(root.path(), &moved).unwrap();
-    let server = MailServer::builder().mailroot(&moved).drop_writer(Writer::Renames).open().unwrap();
+    let server = MailServer::builder()
+        .mailroot(&moved)
+        .drop_writer(Writer::Renames)
+        .open()
+        .unwrap();
     assert_eq!(messages(&server, "jane@example.com").len(), 0);
     std::fs::rename(&moved, root.path()).unwrap();
 }
@@ -157,11 +220,21 @@ fn a_mailroot_can_be_moved_as_a_whole() {
 fn a_temporary_server_is_gone_with_its_last_clone() {
     let server = MailServer::temporary().unwrap();
     let shown = format!("{server:?}");
-    let drop_dir = shown.split('"').find(|piece| piece.ends_with("Drop")).unwrap();
-    let root = std::path::Path::new(drop_dir).parent().unwrap().to_path_buf();
+    let drop_dir = shown
+        .split('"')
+        .find(|piece| piece.ends_with("Drop"))
+        .unwrap();
+    let root = std::path::Path::new(drop_dir)
+        .parent()
+        .unwrap()
+        .to_path_buf();
     let clone = server.clone();
     drop(server);
-    NewMail::new(&clone).from("a@example.com").to("b@example.com").send().unwrap();
+    NewMail::new(&clone)
+        .from("a@example.com")
+        .to("b@example.com")
+        .send()
+        .unwrap();
     let message = only(&clone, "b@example.com");
     assert!(root.is_dir());
     drop(clone);
@@ -173,7 +246,10 @@ fn a_temporary_server_is_gone_with_its_last_clone() {
 fn the_owner_decides_who_may_log_on() {
     let server = {
         let root = Root::new();
-        root.builder().authorize(|address| address == "jane@example.com").open().unwrap()
+        root.builder()
+            .authorize(|address| address == "jane@example.com")
+            .open()
+            .unwrap()
     };
     Session::logon_smtp(&server, "", "Jane@Example.com").unwrap();
     let error = Session::logon_smtp(&server, "", "joe@example.com").unwrap_err();
@@ -184,7 +260,10 @@ fn the_owner_decides_who_may_log_on() {
 #[test]
 fn the_owner_sees_what_is_nobodys_and_sessions_do_not() {
     let root = Root::new();
-    root.write("Drop/nobody@example.com", "Subject: lost\r\nTo: jane@example.com\r\n\r\nx");
+    root.write(
+        "Drop/nobody@example.com",
+        "Subject: lost\r\nTo: jane@example.com\r\n\r\nx",
+    );
     root.write("Drop/b.eml", simple(&["jane@example.com"], "hers"));
     let server = root.server();
     let unclaimed: Messages = server.unclaimed().unwrap();
@@ -205,43 +284,79 @@ fn limits_are_the_servers() {
     root.write("Drop/a.eml", simple(&["jane@example.com"], "s"));
     let mut limits = Limits::default();
     limits.message = 100;
-    let server = root.builder().drop_writer(Writer::Renames).limits(limits).open().unwrap();
+    let server = root
+        .builder()
+        .drop_writer(Writer::Renames)
+        .limits(limits)
+        .open()
+        .unwrap();
     let listed = messages(&server, "jane@example.com");
     let message = listed.get(0).unwrap();
     assert_eq!(message.subject(), "s");
     let error = message.text().unwrap_err();
-    assert_eq!((error.kind(), error.cdo_code()), (ErrorKind::TooLarge, CdoCode::TooBig));
+    assert_eq!(
+        (error.kind(), error.cdo_code()),
+        (ErrorKind::TooLarge, CdoCode::TooBig)
+    );
     assert!(error.to_string().contains("`message` of 100"), "{error}");
     assert_eq!(listed.problems().len(), 1);
     assert_eq!(listed.problems()[0].path().unwrap().to_str(), Some("a.eml"));
-    let error = NewMail::new(&server).from("a@example.com").to("b@example.com").body("x".repeat(200)).send();
+    let error = NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com")
+        .body("x".repeat(200))
+        .send();
     assert_eq!(error.unwrap_err().kind(), ErrorKind::TooLarge);
 }
 
 #[test]
 fn without_a_way_out_or_in_the_error_says_which_setting() {
     let root = Root::new();
-    let server = MailServer::builder().drop_dir(root.join("Drop"), Profile::IisDrop).open().unwrap();
+    let server = MailServer::builder()
+        .drop_dir(root.join("Drop"), Profile::IisDrop)
+        .open()
+        .unwrap();
     let error = NewMail::new(&server).send().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("pickup_dir"), "{error}");
-    let server = MailServer::builder().pickup_dir(root.join("Pickup")).open().unwrap();
-    let error = session(&server, "a@example.com").inbox().messages().unwrap_err();
+    let server = MailServer::builder()
+        .pickup_dir(root.join("Pickup"))
+        .open()
+        .unwrap();
+    let error = session(&server, "a@example.com")
+        .inbox()
+        .messages()
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("drop_dir"), "{error}");
     let error = server.deliver_now().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    // Sending into a Pickup alone needs no state.
-    NewMail::new(&server).from("a@example.com").to("b@example.net").send().unwrap();
+    // On Linux, sending into a Pickup alone needs no state; elsewhere it is made beside it.
+    NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.net")
+        .send()
+        .unwrap();
     assert_eq!(root.files("Pickup").len(), 1);
 }
 
 #[test]
 fn atomic_durability_sends_the_same_message() {
     let root = Root::new();
-    let server = root.builder().durability(Durability::Atomic).open().unwrap();
-    NewMail::new(&server).from("a@example.com").to("b@example.net").send().unwrap();
-    assert!(root.only_file("Pickup").starts_with("X-Sender: a@example.com\r\n"));
+    let server = root
+        .builder()
+        .durability(Durability::Atomic)
+        .open()
+        .unwrap();
+    NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.net")
+        .send()
+        .unwrap();
+    assert!(
+        root.only_file("Pickup")
+            .starts_with("X-Sender: a@example.com\r\n")
+    );
 }
 
 #[test]
@@ -249,7 +364,10 @@ fn delivery_in_the_background_delivers_what_comes() {
     let root = Root::new();
     let server = root.delivering();
     let delivery = Delivery::start(&server, Duration::from_millis(10)).unwrap();
-    root.write("part", iis_file(&["jane@example.com"], "Subject: late\r\n\r\nx"));
+    root.write(
+        "part",
+        iis_file(&["jane@example.com"], "Subject: late\r\n\r\nx"),
+    );
     std::fs::rename(root.join("part"), root.join("Pickup/late.eml")).unwrap();
     support::eventually(|| messages(&server, "jane@example.com").len() == 1);
     assert_eq!(delivery.problems(), []);
@@ -263,7 +381,11 @@ fn delivery_in_the_background_delivers_what_comes() {
 fn a_background_delivery_does_not_keep_its_server_alive() {
     let server = MailServer::temporary().unwrap();
     let shown = format!("{server:?}");
-    let drop_dir = shown.split('"').find(|piece| piece.ends_with("Drop")).unwrap().to_owned();
+    let drop_dir = shown
+        .split('"')
+        .find(|piece| piece.ends_with("Drop"))
+        .unwrap()
+        .to_owned();
     let _delivery = Delivery::start(&server, Duration::from_millis(5)).unwrap();
     drop(server);
     support::eventually(|| !std::path::Path::new(&drop_dir).exists());

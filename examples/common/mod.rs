@@ -8,7 +8,7 @@
 )]
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
@@ -54,7 +54,10 @@ impl Args {
     }
 
     pub fn all(&self, name: &str) -> &[String] {
-        self.options.get(name).map(Vec::as_slice).unwrap_or_default()
+        self.options
+            .get(name)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -62,7 +65,8 @@ impl Args {
     }
 
     pub fn need(&self, name: &str) -> Result<&str, Failure> {
-        self.get(name).ok_or_else(|| format!("--{name} is missing").into())
+        self.get(name)
+            .ok_or_else(|| format!("--{name} is missing").into())
     }
 
     pub fn is_on(&self, name: &str) -> bool {
@@ -77,26 +81,6 @@ impl Args {
         let settle = settle.parse().map_err(|_| "--settle takes milliseconds")?;
         let settle = Duration::from_millis(settle);
         Ok(Some(Writer::InPlace { settle }))
-    }
-
-    /// `--state DIR`, or the usual place.
-    pub fn state(&self) -> Option<PathBuf> {
-        if let Some(state) = self.get("state") {
-            return Some(state.into());
-        }
-        let beside = |dir: &Path| std::path::absolute(dir).ok()?.parent().map(|p| p.join("State"));
-        match self.get("drop").map(Path::new) {
-            Some(drop) => {
-                let drop = std::path::absolute(drop).ok()?;
-                if drop.with_file_name("Pickup").is_dir() {
-                    return beside(&drop);
-                }
-                let mut name = drop.file_name()?.to_owned();
-                name.push(".state");
-                Some(drop.with_file_name(name))
-            }
-            None => beside(Path::new(self.get("pickup")?)),
-        }
     }
 }
 
@@ -124,7 +108,11 @@ pub fn error_json(error: &Error) -> Value {
 
 /// The empty string is an absent value.
 pub fn or_null(text: &str) -> Value {
-    if text.is_empty() { Value::Null } else { text.into() }
+    if text.is_empty() {
+        Value::Null
+    } else {
+        text.into()
+    }
 }
 
 fn mailbox(name: &str, address: &str) -> Value {
@@ -142,7 +130,10 @@ fn attachments(attachments: &Attachments, with_content: bool) -> cdonts::Result<
     let mut list = Vec::new();
     for attachment in attachments {
         let content = attachment.read()?;
-        let sha256: String = Sha256::digest(&content).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256: String = Sha256::digest(&content)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
         let mut one = json!({
             "name": or_null(attachment.name()),
             "size": content.len(),
@@ -160,7 +151,10 @@ fn attachments(attachments: &Attachments, with_content: bool) -> cdonts::Result<
 }
 
 fn headers(headers: &Headers) -> Value {
-    headers.iter().map(|header| json!([header.name(), header.value()])).collect()
+    headers
+        .iter()
+        .map(|header| json!([header.name(), header.value()]))
+        .collect()
 }
 
 fn problems(problems: &[Problem]) -> Value {

@@ -53,13 +53,21 @@ fn shortened(name: &str) -> String {
 
 /// Names that are devices on Windows, with any ending.
 fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or_default().trim().to_ascii_uppercase();
+    let stem = name
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_uppercase();
     let numbered = |prefix| {
-        stem.strip_prefix(prefix)
-            .is_some_and(|rest: &str| rest.chars().count() == 1 && rest.chars().all(|c| c.is_numeric()))
+        stem.strip_prefix(prefix).is_some_and(|rest: &str| {
+            rest.chars().count() == 1 && rest.chars().all(char::is_numeric)
+        })
     };
-    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
-        || numbered("COM")
+    matches!(
+        stem.as_str(),
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$"
+    ) || numbered("COM")
         || numbered("LPT")
 }
 

@@ -73,7 +73,11 @@ pub(crate) fn deliver_now(spool: &Spool) -> Result<Delivered> {
         problems: super::recover::recover(spool)?,
         ..Delivered::default()
     };
-    let Some(pickup) = spool.pickup.as_ref().filter(|_| !spool.local_domains.is_empty()) else {
+    let Some(pickup) = spool
+        .pickup
+        .as_ref()
+        .filter(|_| !spool.local_domains.is_empty())
+    else {
         return Err(Error::new(
             ErrorKind::Configuration,
             "only a mail server with a Pickup, a Drop and a local domain delivers; set the domain \
@@ -95,7 +99,11 @@ pub(crate) fn deliver_now(spool: &Spool) -> Result<Delivered> {
 fn complete_files(pickup: &Pickup) -> Result<Vec<(OsString, Stamp)>> {
     let look = pickup.looks.fetch_add(1, Ordering::Relaxed) + 1;
     let judge = |name: &OsStr| {
-        let stat = pickup.dir.stat(name).ok().filter(|stat| stat.kind == Kind::File)?;
+        let stat = pickup
+            .dir
+            .stat(name)
+            .ok()
+            .filter(|stat| stat.kind == Kind::File)?;
         Some((stat.stamp, pickup.settling.judge(name, stat.stamp, look)))
     };
     let mut complete = Vec::new();
@@ -161,7 +169,10 @@ fn deliver(
             }
             done.problems.extend(staged.hand_over()?.move_out());
             done.messages += 1;
-            let local = envelope.recipients.iter().filter(|address| spool.is_local(address));
+            let local = envelope
+                .recipients
+                .iter()
+                .filter(|address| spool.is_local(address));
             done.recipients.extend(local.map(ToString::to_string));
             Ok(())
         }
@@ -228,7 +239,7 @@ impl ForeignEnvelope {
         if !remote.is_empty() {
             // The sender's text must not lengthen the run.
             let end = received(spool, &new_id());
-            copies.push(pickup_copy(sender, &remote, end));
+            copies.push(pickup_copy(sender, &remote, &end));
         }
         copies
     }
@@ -275,7 +286,11 @@ impl Foreign {
         let header = header_envelope(section);
         let has_run = !self.run.recipients.is_empty() || self.run.has_unreadable;
         let recipients_from = if has_run { &self.run } else { &header };
-        let sender_from = if self.run.has_sender { &self.run } else { &header };
+        let sender_from = if self.run.has_sender {
+            &self.run
+        } else {
+            &header
+        };
         if recipients_from.has_unreadable {
             return bad("a recipient is no address", recipients_from);
         }
@@ -286,7 +301,10 @@ impl Foreign {
             return bad("the message has too many recipients", sender_from);
         }
         if !sender_from.has_sender {
-            return bad("the message has no sender: neither X-Sender nor From", recipients_from);
+            return bad(
+                "the message has no sender: neither X-Sender nor From",
+                recipients_from,
+            );
         }
         let is_local = |address: &Address| spool.is_local(address);
         if !recipients_from.recipients.iter().any(is_local) {

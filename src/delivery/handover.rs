@@ -68,7 +68,10 @@ impl<'a> Handover<'a> {
     pub(crate) fn stage(self, copies: &[Copy<'_>], content: &Content<'_>) -> Result<Self> {
         let mut copier = Copier::new(content, self.spool.durable);
         for folder in Folder::ALL {
-            let mut of_folder = copies.iter().filter(|copy| copy.folder == folder).peekable();
+            let mut of_folder = copies
+                .iter()
+                .filter(|copy| copy.folder == folder)
+                .peekable();
             if of_folder.peek().is_none() {
                 continue;
             }
@@ -104,7 +107,10 @@ impl<'a> Handover<'a> {
             return Err(failure.into());
         }
         let Some(lock) = self.lock.take() else {
-            return Err(Error::new(ErrorKind::Corrupt, "the hand-over was already done"));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "the hand-over was already done",
+            ));
         };
         Ok(Committed {
             spool: self.spool,

@@ -42,7 +42,9 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn is_local(&self, address: &Address) -> bool {
-        self.local_domains.iter().any(|domain| domain == address.domain())
+        self.local_domains
+            .iter()
+            .any(|domain| domain == address.domain())
     }
 
     pub(crate) fn dir(&self, folder: Folder) -> Option<&Dir> {
@@ -55,8 +57,14 @@ impl Spool {
 
     pub(crate) fn is_stuffed(&self, folder: Folder) -> bool {
         match folder {
-            Folder::Drop => self.drop.as_ref().is_some_and(|drop| drop.rules.dot_stuffed),
-            Folder::Pickup => self.pickup.as_ref().is_some_and(|pickup| pickup.dot_stuffed),
+            Folder::Drop => self
+                .drop
+                .as_ref()
+                .is_some_and(|drop| drop.rules.dot_stuffed),
+            Folder::Pickup => self
+                .pickup
+                .as_ref()
+                .is_some_and(|pickup| pickup.dot_stuffed),
             Folder::Badmail => false,
         }
     }

@@ -67,7 +67,10 @@ impl Checked {
         if self.recipients.len() > spool.limits.recipients {
             return Err(Limits::exceeded("recipients", spool.limits.recipients).with_field("To"));
         }
-        let has_remote = self.recipients.iter().any(|address| !spool.is_local(address));
+        let has_remote = self
+            .recipients
+            .iter()
+            .any(|address| !spool.is_local(address));
         if has_remote && spool.pickup.is_none() {
             return Err(no_way());
         }
@@ -102,7 +105,11 @@ impl Checked {
             headers: &draft.headers,
             text: draft.text.as_deref(),
             html: draft.html.as_deref(),
-            attachments: draft.attachments.iter().map(DraftAttachment::part).collect(),
+            attachments: draft
+                .attachments
+                .iter()
+                .map(DraftAttachment::part)
+                .collect(),
             boundaries: Boundaries::new(),
         }
     }

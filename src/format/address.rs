@@ -142,7 +142,10 @@ fn unquote(local: &str) -> Option<String> {
     match local.strip_prefix('"') {
         None => is_dot_atom(local).then(|| local.to_owned()),
         Some(_) => unquote_trusted(local).filter(|text| {
-            !text.is_empty() && text.chars().all(|c| !c.is_ascii() || (' '..='~').contains(&c))
+            !text.is_empty()
+                && text
+                    .chars()
+                    .all(|c| !c.is_ascii() || (' '..='~').contains(&c))
         }),
     }
 }
@@ -170,9 +173,9 @@ fn is_dot_atom(text: &str) -> bool {
     !text.is_empty()
         && text.split('.').all(|atom| {
             !atom.is_empty()
-                && atom
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || !c.is_ascii())
+                && atom.chars().all(|c| {
+                    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || !c.is_ascii()
+                })
         })
 }
 
@@ -250,9 +253,22 @@ mod tests {
         let key = |text: &[u8]| Address::from_trusted(text).unwrap().key(false);
         assert_eq!(key(b"Jane@EXAMPLE.com"), "jane@example.com");
         assert_eq!(key(b"\"jane\"@example.com"), "jane@example.com");
-        assert_eq!(key("x@bücher.example".as_bytes()), "x@xn--bcher-kva.example");
-        assert_ne!(key("É@example.com".as_bytes()), key("é@example.com".as_bytes()));
-        for nobody in [&b"\xff@example.com"[..], b"a@b@example.com", b"a@b c", b"a", b"@b", b"\"a@b"] {
+        assert_eq!(
+            key("x@bücher.example".as_bytes()),
+            "x@xn--bcher-kva.example"
+        );
+        assert_ne!(
+            key("É@example.com".as_bytes()),
+            key("é@example.com".as_bytes())
+        );
+        for nobody in [
+            &b"\xff@example.com"[..],
+            b"a@b@example.com",
+            b"a@b c",
+            b"a",
+            b"@b",
+            b"\"a@b",
+        ] {
             assert_eq!(Address::from_trusted(nobody), None, "{nobody:?}");
         }
     }

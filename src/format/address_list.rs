@@ -255,12 +255,21 @@ mod tests {
     fn addresses_are_read_as_people_write_them() {
         let cases: &[(&str, &[(&str, &str)])] = &[
             ("jane@example.com", &[("", "jane@example.com")]),
-            ("Jane Doe <jane@example.com>", &[("Jane Doe", "jane@example.com")]),
-            ("\"Doe, Jane\" <j@x>, b@y", &[("Doe, Jane", "j@x"), ("", "b@y")]),
+            (
+                "Jane Doe <jane@example.com>",
+                &[("Jane Doe", "jane@example.com")],
+            ),
+            (
+                "\"Doe, Jane\" <j@x>, b@y",
+                &[("Doe, Jane", "j@x"), ("", "b@y")],
+            ),
             ("=?utf-8?Q?J=C3=A4n?= <j@x>", &[("Jän", "j@x")]),
             ("\"a b\"@x", &[("", "\"a b\"@x")]),
             ("<\"a <b\"@x>", &[("", "\"a <b\"@x")]),
-            ("team: a@x, B <b@y>; c@z", &[("", "a@x"), ("B", "b@y"), ("", "c@z")]),
+            (
+                "team: a@x, B <b@y>; c@z",
+                &[("", "a@x"), ("B", "b@y"), ("", "c@z")],
+            ),
             ("undisclosed-recipients:;", &[]),
             ("j@x (Jane)", &[("Jane", "j@x")]),
             ("<@route,@two:j@x>", &[("", "j@x")]),

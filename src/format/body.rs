@@ -158,7 +158,9 @@ pub(crate) fn text(
     })?;
     let mut problems = Vec::new();
     if reader.is_damaged() {
-        problems.push(Problem::new("a text part is encoded wrongly; what could be read is shown"));
+        problems.push(Problem::new(
+            "a text part is encoded wrongly; what could be read is shown",
+        ));
     }
     let label = part.charset.as_deref().unwrap_or_default();
     let (text, problem) = charset::decode(label.as_bytes(), &decoded);

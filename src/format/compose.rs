@@ -94,7 +94,11 @@ impl Composition<'_> {
         if let Some(sender) = self.sender {
             header += &field::mailboxes("Sender", std::slice::from_ref(sender));
         }
-        for (name, list) in [("Reply-To", self.reply_to), ("To", self.to), ("Cc", self.cc)] {
+        for (name, list) in [
+            ("Reply-To", self.reply_to),
+            ("To", self.to),
+            ("Cc", self.cc),
+        ] {
             if !list.is_empty() {
                 header += &field::mailboxes(name, list);
             }

@@ -63,7 +63,9 @@ impl TextEncoding {
                 && !line.ends_with(b" ")
                 && !line.ends_with(b"\t")
                 && !line.starts_with(b"From ")
-                && line.iter().all(|&byte| byte == b'\t' || (32..127).contains(&byte))
+                && line
+                    .iter()
+                    .all(|&byte| byte == b'\t' || (32..127).contains(&byte))
         });
         if safe {
             return Self::SevenBit;
@@ -147,7 +149,13 @@ fn quoted_printable_line(line: &[u8], out: &mut String) {
 
 /// `=XX` or `%XX`.
 pub(crate) fn push_escape(out: &mut String, sign: u8, byte: u8) {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'A' + value - 10 });
+    let digit = |value: u8| {
+        char::from(if value < 10 {
+            b'0' + value
+        } else {
+            b'A' + value - 10
+        })
+    };
     out.push(char::from(sign));
     out.push(digit(byte >> 4));
     out.push(digit(byte & 15));

@@ -104,7 +104,10 @@ mod tests {
             ("=?iso-8859-1*en?q?caf=E9_au?=", "café au"),
             ("=?x?= =?utf-8?x?a?=", "=?x?= =?utf-8?x?a?="),
             ("=?utf-8?Q?open", "=?utf-8?Q?open"),
-            ("=?iso-2022-jp?B?GyRCJDMbKEI=?= =?iso-2022-jp?B?GyRCJDMbKEI=?=", "ここ"),
+            (
+                "=?iso-2022-jp?B?GyRCJDMbKEI=?= =?iso-2022-jp?B?GyRCJDMbKEI=?=",
+                "ここ",
+            ),
         ] {
             assert_eq!(decode(input.as_bytes()), expected, "{input}");
         }

@@ -160,7 +160,8 @@ impl Run {
     /// Exim names a recipient of two commands twice.
     fn without_doubles(mut self) -> Self {
         let mut seen = HashSet::new();
-        self.recipients.retain(|address| seen.insert(address.clone()));
+        self.recipients
+            .retain(|address| seen.insert(address.clone()));
         self
     }
 }
@@ -173,7 +174,9 @@ fn address_of(value: &[u8]) -> &[u8] {
     for (index, byte) in unquoted(value) {
         match (byte, start) {
             (b'<', _) => start = Some(index + 1),
-            (b'>', Some(start)) => return fields::trim(value.get(start..index).unwrap_or_default()),
+            (b'>', Some(start)) => {
+                return fields::trim(value.get(start..index).unwrap_or_default());
+            }
             _ => {}
         }
     }
@@ -305,15 +308,24 @@ mod tests {
         assert_eq!(recipients(Profile::Postfix, postfix), ["\"v@y, x\"@x"]);
         assert_eq!(run(Profile::Postfix, postfix).reverse_path, "s@x");
         let exim = "Return-path: <>\nEnvelope-to: a@x,\n \"v@y, x\"@x,\n A@X\nDelivery-date: y\nReceived: x\n\n";
-        assert_eq!(recipients(Profile::Exim, exim), ["a@x", "\"v@y, x\"@x", "A@x"]);
+        assert_eq!(
+            recipients(Profile::Exim, exim),
+            ["a@x", "\"v@y, x\"@x", "A@x"]
+        );
         assert_eq!(recipients(Profile::None, postfix), [""; 0]);
-        assert_eq!(recipients(Profile::OpenSmtpd, "Delivered-To: a@x\n\n"), ["a@x"]);
+        assert_eq!(
+            recipients(Profile::OpenSmtpd, "Delivered-To: a@x\n\n"),
+            ["a@x"]
+        );
     }
 
     #[test]
     fn the_address_is_taken_out_of_names_and_parameters() {
         for (value, address) in [
-            ("\"victor@example.com\" <ann@example.com>", "ann@example.com"),
+            (
+                "\"victor@example.com\" <ann@example.com>",
+                "ann@example.com",
+            ),
             ("<c@d.example> NOTIFY=NEVER ORcpt=x", "c@d.example"),
             ("\"x <w@x>\"@x", "\"x <w@x>\"@x"),
             ("=?utf-8?Q?x?=\r\n <a@x>", "a@x"),
@@ -336,7 +348,10 @@ mod tests {
     #[test]
     fn the_fallback_guesses_only_without_a_run() {
         let head = "From: s@x\nTo: a@x, B <b@x>\nCc: c@x\nBcc: d@x\n\nTo: e@x\n";
-        assert_eq!(recipients(Profile::HeaderFallback, head), ["a@x", "b@x", "c@x", "d@x"]);
+        assert_eq!(
+            recipients(Profile::HeaderFallback, head),
+            ["a@x", "b@x", "c@x", "d@x"]
+        );
         let head = "X-Receiver: r@x\nTo: a@x\n\n";
         assert_eq!(recipients(Profile::HeaderFallback, head), ["r@x"]);
     }

@@ -172,9 +172,7 @@ impl Writer {
             return;
         }
         match name.as_str() {
-            "script" | "style" | "title" | "template"
-                if !closing && !attributes.ends_with('/') =>
-            {
+            "script" | "style" | "title" | "template" if !closing && !attributes.ends_with('/') => {
                 self.hidden = Some(name);
             }
             "br" => self.breaks += 1,
@@ -401,12 +399,21 @@ mod tests {
             ("<p>A &amp; B</p>", "A & B"),
             ("a<br>b<BR/>c", "a\r\nb\r\nc"),
             ("<p>one</p>\n<p>two  \n words</p>", "one\r\n\r\ntwo words"),
-            ("<style>p{}</style>x<script>if (a<b) alert('<p>')</SCRIPT>y", "xy"),
+            (
+                "<style>p{}</style>x<script>if (a<b) alert('<p>')</SCRIPT>y",
+                "xy",
+            ),
             ("<head><title>t</title></head><body>x", "x"),
-            ("see <a href=\"https://x.example/?a=1&amp;b\">this</a>.", "see this <https://x.example/?a=1&b>."),
+            (
+                "see <a href=\"https://x.example/?a=1&amp;b\">this</a>.",
+                "see this <https://x.example/?a=1&b>.",
+            ),
             ("<a href='mailto:a@x'>a@x</a>", "a@x"),
             ("<ul><li>one<li>two</ul>", "* one\r\n* two"),
-            ("1 < 2 && 3 > 2 &bogus; &#8364; &#x41;", "1 < 2 && 3 > 2 &bogus; € A"),
+            (
+                "1 < 2 && 3 > 2 &bogus; &#8364; &#x41;",
+                "1 < 2 && 3 > 2 &bogus; € A",
+            ),
             ("<!-- hidden --><b>bold</b><!-- open", "bold"),
             ("<pre>a  b\n c</pre>", "a  b\r\n c"),
             ("&amp;lt;", "&lt;"),

@@ -85,7 +85,8 @@ impl<'a> Lines<'a> {
 
     fn fill(&mut self) -> Result<bool> {
         let wanted = self.end.saturating_sub(self.block_end).min(BLOCK as u64);
-        self.block.resize(usize::try_from(wanted).unwrap_or(BLOCK), 0);
+        self.block
+            .resize(usize::try_from(wanted).unwrap_or(BLOCK), 0);
         self.at = 0;
         let count = self.bytes.read_at(&mut self.block, self.block_end)?;
         self.block.truncate(count);

@@ -199,7 +199,10 @@ mod tests {
         for (input, expected) in [
             ("x; filename*=utf-8''r%C3%A9.pdf; filename=r.pdf", "ré.pdf"),
             ("x; filename*1=b; filename*0=a", "ab"),
-            ("x; filename*0*=iso-8859-1'en'%E9; filename*1*=%E8; filename*2=c%41", "éèc%41"),
+            (
+                "x; filename*0*=iso-8859-1'en'%E9; filename*1*=%E8; filename*2=c%41",
+                "éèc%41",
+            ),
             ("x; filename=\"=?utf-8?Q?=C3=A9?=\"", "é"),
             ("x; filename*0=a; filename*0=b; filename*1=c", "ac"),
         ] {

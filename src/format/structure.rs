@@ -49,7 +49,7 @@ pub(crate) fn scan(
     while let Some(line) = lines.next(&mut text, scanner.keep())? {
         scanner.line(line, &text)?;
     }
-    scanner.finish(bytes.len())?;
+    scanner.finish(bytes.len());
     Ok(scanner.found)
 }
 
@@ -127,7 +127,9 @@ impl Scanner<'_> {
     /// How much of the next line is needed.
     fn keep(&self) -> usize {
         match &self.header {
-            Some(section) => self.limits.header_section + 1 - section.bytes.len().min(self.limits.header_section),
+            Some(section) => {
+                self.limits.header_section + 1 - section.bytes.len().min(self.limits.header_section)
+            }
             None => BOUNDARY_LOOK,
         }
     }
@@ -135,7 +137,7 @@ impl Scanner<'_> {
     fn line(&mut self, line: Line, text: &[u8]) -> Result<()> {
         if let Some((level, delimiter)) = self.delimiter(text) {
             let end = self.body_end(line);
-            self.end_section(line.start)?;
+            self.end_section(line.start);
             self.close_down_to(level, end);
             match delimiter {
                 Delimiter::Next => self.next_part(level, line),
@@ -148,7 +150,7 @@ impl Scanner<'_> {
             if !text.is_empty() {
                 section.push(text, self.limits)?;
             } else if !leading {
-                self.end_section(line.end)?;
+                self.end_section(line.end);
             }
         }
         self.previous = Some(line);
@@ -171,19 +173,22 @@ impl Scanner<'_> {
                     return Some((level, Delimiter::Next));
                 }
                 let after = rest.strip_prefix(b"--")?;
-                let closes = after.first().is_none_or(|&byte| !is_boundary_character(byte));
+                let closes = after
+                    .first()
+                    .is_none_or(|&byte| !is_boundary_character(byte));
                 closes.then_some((level, Delimiter::Close))
             })
     }
 
     /// The line end before a boundary belongs to the boundary (RFC 2046 section 5.1.1).
     fn body_end(&self, line: Line) -> u64 {
-        self.previous.map_or(line.start, |previous| previous.text_end)
+        self.previous
+            .map_or(line.start, |previous| previous.text_end)
     }
 
-    fn end_section(&mut self, body: u64) -> Result<()> {
+    fn end_section(&mut self, body: u64) {
         let Some(section) = self.header.take() else {
-            return Ok(());
+            return;
         };
         let index = self.found.parts.len();
         let digest = section
@@ -204,7 +209,6 @@ impl Scanner<'_> {
             self.current = Some(index);
         }
         self.found.parts.push(part);
-        Ok(())
     }
 
     fn open_multipart(
@@ -279,8 +283,8 @@ impl Scanner<'_> {
         }
     }
 
-    fn finish(&mut self, end: u64) -> Result<()> {
-        self.end_section(end)?;
+    fn finish(&mut self, end: u64) {
+        self.end_section(end);
         self.end_body(self.current, end);
         for index in 0..self.open.len() {
             let part = self.open.get(index).map(|multipart| multipart.part);
@@ -290,7 +294,6 @@ impl Scanner<'_> {
         if !self.open.is_empty() || unclosed {
             self.problem("a multipart is not closed; the message may have been cut off");
         }
-        Ok(())
     }
 
     fn problem(&mut self, text: impl Into<String>) {
@@ -361,7 +364,8 @@ mod tests {
         let found = scan(&deep.into_bytes(), 0, false, &limits).unwrap();
         assert_eq!(found.parts.len(), 3);
         assert_eq!(found.parts[2].kind, PartKind::Leaf);
-        let many = "Content-Type: multipart/mixed; boundary=b\n\n".to_owned() + &"--b\n\nx\n".repeat(9);
+        let many =
+            "Content-Type: multipart/mixed; boundary=b\n\n".to_owned() + &"--b\n\nx\n".repeat(9);
         let found = scan(&many.into_bytes(), 0, false, &limits).unwrap();
         assert_eq!(found.parts.len(), 5);
         assert!(found.problems[0].text().contains("more than 5 parts"));
@@ -381,7 +385,10 @@ mod tests {
             (format!("A: {}\n", "x".repeat(60)), "field"),
             (format!("A: {}\n", "x".repeat(120)), "header_section"),
             ("A: 1\n".repeat(4), "fields"),
-            (format!("A: {}\n {}\n", "x".repeat(30), "x".repeat(30)), "field"),
+            (
+                format!("A: {}\n {}\n", "x".repeat(30), "x".repeat(30)),
+                "field",
+            ),
         ] {
             let error = scan(&message.into_bytes(), 0, false, &limits).unwrap_err();
             assert!(error.to_string().contains(&format!("`{limit}`")), "{error}");

@@ -88,7 +88,7 @@ impl Failure {
     pub(crate) fn is_irregular(&self) -> bool {
         self.source
             .get_ref()
-            .is_some_and(|inner| inner.is::<Irregular>())
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Irregular>)
     }
 }
 

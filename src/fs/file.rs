@@ -85,8 +85,7 @@ impl NewFile {
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let file = &mut self.file;
-        self.probe
-            .run(Op::Write, &self.path, || file.write(bytes))
+        self.probe.run(Op::Write, &self.path, || file.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -94,7 +93,11 @@ impl Write for NewFile {
     }
 }
 
-pub(super) fn read_full(file: &std::fs::File, buffer: &mut [u8], mut offset: u64) -> io::Result<usize> {
+pub(super) fn read_full(
+    file: &std::fs::File,
+    buffer: &mut [u8],
+    mut offset: u64,
+) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match read_some(file, rest, offset) {

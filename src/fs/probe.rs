@@ -53,7 +53,10 @@ impl Probe {
     }
 
     #[cfg(not(test))]
-    #[expect(clippy::unused_self, reason = "the form of this method under test uses it")]
+    #[expect(
+        clippy::unused_self,
+        reason = "the form of this method under test uses it"
+    )]
     pub(super) fn run<T>(
         &self,
         _: Op,

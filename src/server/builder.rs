@@ -52,6 +52,10 @@ pub enum Durability {
 /// ```
 #[must_use = "a mail server is there only when it is opened"]
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct MailServerBuilder {
     mailroot: Option<PathBuf>,
     create_directories: bool,
@@ -107,8 +111,11 @@ impl MailServerBuilder {
         self
     }
 
-    /// The directory for what must be remembered: deletions, messages on their way. By default
-    /// `State` of the mailroot. It is made at the first use that needs it.
+    /// The directory for what must be remembered: deletions, messages on their way. It must be on
+    /// the file system of the drop (and of Pickup, with local delivery), and is made at the first
+    /// use that needs it. By default `State` of the mailroot; without one `State` beside the drop
+    /// when `Pickup` lies there too, else the drop's name with `.state`; without a drop `State`
+    /// beside Pickup.
     pub fn state_dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.state_dir = Some(dir.as_ref().to_path_buf());
         self
@@ -218,6 +225,7 @@ impl MailServerBuilder {
         if let Some(root) = self.mailroot.clone() {
             self.fill_in(&root)?;
         }
+        self.state_dir = self.state_dir.take().or_else(|| self.default_state_dir());
         let modes = Modes {
             group_shared: self.group_shared,
         };
@@ -279,6 +287,20 @@ impl MailServerBuilder {
         Ok(())
     }
 
+    /// Beside the directory that it is for, so that it is on the same file system.
+    fn default_state_dir(&self) -> Option<PathBuf> {
+        let Some(drop) = &self.drop_dir else {
+            return Some(absolute(self.pickup_dir.as_ref()?).with_file_name("State"));
+        };
+        let drop = absolute(drop);
+        if drop.with_file_name("Pickup").is_dir() {
+            return Some(drop.with_file_name("State"));
+        }
+        let mut name = drop.file_name()?.to_owned();
+        name.push(".state");
+        Some(drop.with_file_name(name))
+    }
+
     fn open_dir(&self, path: Option<&Path>, name: &str, modes: Modes) -> Result<Option<Dir>> {
         let Some(path) = path else { return Ok(None) };
         if self.create_directories {
@@ -328,7 +350,13 @@ impl MailServerBuilder {
             durable: self.durability == Durability::Durable,
             limits: self.limits.clone(),
         };
-        DropStore::new(drop, rules, self.drop_writer, fills_itself, Arc::clone(state))
+        DropStore::new(
+            drop,
+            rules,
+            self.drop_writer,
+            fills_itself,
+            Arc::clone(state),
+        )
     }
 
     fn pickup(&self, dir: Dir) -> Pickup {
@@ -383,7 +411,11 @@ fn check_local_delivery(
         return Err(configuration(format!(
             "local delivery needs a flat Drop with the profile `iis-drop`, not a {} with `{}`; \
              leave out `local_domain`",
-            if drop.is_maildir() { "Maildir" } else { "directory" },
+            if drop.is_maildir() {
+                "Maildir"
+            } else {
+                "directory"
+            },
             profile.name()
         ))
         .with_path(path));

@@ -24,8 +24,14 @@ impl Setting {
     /// written relative to it, so that the whole tree can be moved.
     fn lines(&self, state: &Path) -> [(&'static str, String); 4] {
         let drop = self.drop.as_deref().map_or(String::new(), |drop| {
-            let beside = state.parent().and_then(|parent| drop.strip_prefix(parent).ok());
-            beside.unwrap_or(drop).to_string_lossy().escape_debug().to_string()
+            let beside = state
+                .parent()
+                .and_then(|parent| drop.strip_prefix(parent).ok());
+            beside
+                .unwrap_or(drop)
+                .to_string_lossy()
+                .escape_debug()
+                .to_string()
         });
         let local_part = if self.case_sensitive {
             "case-sensitive"
@@ -53,9 +59,9 @@ impl Setting {
         if self.drop.is_none() {
             return Ok(());
         }
-        let mut written = self.read(root)?;
+        let mut written = Self::read(root)?;
         if written.is_none() && !self.publish(root)? {
-            written = self.read(root)?;
+            written = Self::read(root)?;
         }
         let Some(written) = written else {
             return Ok(());
@@ -88,7 +94,7 @@ impl Setting {
         Ok(())
     }
 
-    fn read(&self, root: &Dir) -> Result<Option<String>> {
+    fn read(root: &Dir) -> Result<Option<String>> {
         const MOST: usize = 64 * 1024;
         let file = match root.open(NAME) {
             Err(failure) if failure.is_gone() => return Ok(None),

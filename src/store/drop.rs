@@ -148,8 +148,8 @@ impl DropStore {
     /// Whether a name can be a message. Dot files are nobody's, and Exim writes through `temp.`.
     pub(super) fn is_candidate(&self, name: &OsStr) -> bool {
         let name = name.as_encoded_bytes();
-        !name.starts_with(b".")
-            && !(self.rules.profile == Profile::Exim && name.starts_with(b"temp."))
+        let is_unfinished = self.rules.profile == Profile::Exim && name.starts_with(b"temp.");
+        !is_unfinished && !name.starts_with(b".")
     }
 }
 
@@ -159,7 +159,11 @@ fn places_of(root: &Dir) -> Result<Vec<(Place, Dir)>> {
         Ok(dir) => Ok(Some(dir)),
         Err(failure) if failure.is_gone() => Ok(None),
         // Something else has the name, so that this is no Maildir.
-        Err(_) if root.stat(name).is_ok_and(|stat| stat.kind != crate::fs::Kind::Directory) => {
+        Err(_)
+            if root
+                .stat(name)
+                .is_ok_and(|stat| stat.kind != crate::fs::Kind::Directory) =>
+        {
             Ok(None)
         }
         Err(failure) => Err(Error::from(failure)),

@@ -77,7 +77,11 @@ impl Mark {
 
 /// A hash that every version of this program computes alike.
 fn head_hash(opened: &OpenedEntry) -> Result<String> {
-    let mut head = opened.head.get(..HEAD.min(opened.head.len())).unwrap_or_default().to_vec();
+    let mut head = opened
+        .head
+        .get(..HEAD.min(opened.head.len()))
+        .unwrap_or_default()
+        .to_vec();
     if head.len() < HEAD && (head.len() as u64) < opened.stamp.size {
         head.resize(HEAD, 0);
         let count = opened.file.read_at(&mut head, 0)?;
@@ -118,7 +122,11 @@ impl Marks {
         known.clone_from(&found);
         let mut marked = Marked::default();
         for (name, mark) in found {
-            marked.0.entry(mark.base.clone()).or_default().push((name, mark));
+            marked
+                .0
+                .entry(mark.base.clone())
+                .or_default()
+                .push((name, mark));
         }
         Ok(marked)
     }
@@ -191,11 +199,17 @@ impl DropStore {
     pub(super) fn mark(&self, name: &OsStr, opened: &OpenedEntry, address: &Address) -> Result<()> {
         let dirs = self.state.ensure()?;
         let mark = Mark::new(self.base(name), opened, address)?;
-        publish(&dirs.marks, &new_id(), &self.state, self.rules.durable, |file| {
-            let mut out = OutFile::new(file);
-            out.put(mark.text().as_bytes())?;
-            out.finish(self.rules.durable)
-        })?;
+        publish(
+            &dirs.marks,
+            &new_id(),
+            &self.state,
+            self.rules.durable,
+            |file| {
+                let mut out = OutFile::new(file);
+                out.put(mark.text().as_bytes())?;
+                out.finish(self.rules.durable)
+            },
+        )?;
         Ok(())
     }
 

@@ -97,7 +97,10 @@ impl OpenedEntry {
 
 /// The longest run is one line for each of the recipients that a message may have.
 fn most_head(limits: &Limits) -> usize {
-    limits.recipients.saturating_mul(400).max(limits.header_section)
+    limits
+        .recipients
+        .saturating_mul(400)
+        .max(limits.header_section)
 }
 
 fn grow(file: &File, head: &mut Vec<u8>, wanted: usize) -> Result<()> {
@@ -126,7 +129,11 @@ impl DropOrigin {
     pub(crate) fn open(&self) -> Result<(Arc<dyn Bytes>, u64)> {
         let opened = self.open_entry()?;
         let start = opened.run.end as u64;
-        let run_bytes = opened.head.get(..opened.run.end).unwrap_or_default().to_vec();
+        let run_bytes = opened
+            .head
+            .get(..opened.run.end)
+            .unwrap_or_default()
+            .to_vec();
         Ok((
             Arc::new(GuardedBytes {
                 file: opened.file,
@@ -167,7 +174,9 @@ impl Bytes for GuardedBytes {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         let left = self.stamp.size.saturating_sub(offset);
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let within = buffer.get_mut(..most).unwrap_or_default();
         Ok(self.file.read_at(within, offset)?)
     }

@@ -77,26 +77,22 @@ impl DropStore {
             let absence = nothing_in_removal && times.is_some() && times == self.times();
             self.sweep_marks(&marked, &misfits, absence.then_some(&names));
         }
-        scan.entries.sort_by(|a, b| {
-            (a.stamp.modified, &a.name).cmp(&(b.stamp.modified, &b.name))
-        });
+        scan.entries
+            .sort_by(|a, b| (a.stamp.modified, &a.name).cmp(&(b.stamp.modified, &b.name)));
         Ok(scan)
     }
 
     /// The names that may be messages and are complete, and the base names of all there are.
     /// Waits at most one settle period.
-    fn candidates(
-        &self,
-        look: u64,
-        scan: &mut Scan,
-    ) -> Result<(Vec<Candidate>, HashSet<Vec<u8>>)> {
+    fn candidates(&self, look: u64, scan: &mut Scan) -> Result<(Vec<Candidate>, HashSet<Vec<u8>>)> {
         let mut complete = Vec::new();
         let mut unsettled = Vec::new();
         let mut wait = Duration::ZERO;
         let mut bases = HashSet::new();
         for (place, dir) in &self.places {
             for name in dir.names()? {
-                let name = name.map_err(|source| Error::io("list a directory", dir.path(), source))?;
+                let name =
+                    name.map_err(|source| Error::io("list a directory", dir.path(), source))?;
                 if !self.is_candidate(&name) || !bases.insert(self.base(&name).to_vec()) {
                     continue;
                 }
@@ -122,8 +118,12 @@ impl DropStore {
             match self.is_complete(&mut candidate, look) {
                 Some(Verdict::Complete) => complete.push(candidate),
                 Some(Verdict::Wait(_) | Verdict::Empty) => {
-                    let path = self.root.path().join(candidate.place.relative_path(&candidate.name));
-                    scan.problems.push(Problem::at(path, "the file is still being written"));
+                    let path = self
+                        .root
+                        .path()
+                        .join(candidate.place.relative_path(&candidate.name));
+                    scan.problems
+                        .push(Problem::at(path, "the file is still being written"));
                 }
                 None => {}
             }
@@ -137,8 +137,7 @@ impl DropStore {
         }
         let stat = self.place(candidate.place)?.stat(&candidate.name).ok()?;
         candidate.stamp = Some(stat.stamp);
-        (stat.kind == Kind::File)
-            .then(|| self.settling.judge(&candidate.name, stat.stamp, look))
+        (stat.kind == Kind::File).then(|| self.settling.judge(&candidate.name, stat.stamp, look))
     }
 
     /// A message whose owner is known is one however large it is; this tells why it will not open.
@@ -151,7 +150,9 @@ impl DropStore {
     }
 
     fn is_directory(&self, candidate: &Candidate) -> bool {
-        let stat = self.place(candidate.place).map(|dir| dir.stat(&candidate.name));
+        let stat = self
+            .place(candidate.place)
+            .map(|dir| dir.stat(&candidate.name));
         matches!(stat, Some(Ok(stat)) if stat.kind == Kind::Directory)
     }
 
@@ -233,7 +234,10 @@ impl DropStore {
 
     fn nothing_in_removal(&self) -> bool {
         match self.state.existing() {
-            Ok(Some(dirs)) => dirs.removing.all_names().is_ok_and(|names| names.is_empty()),
+            Ok(Some(dirs)) => dirs
+                .removing
+                .all_names()
+                .is_ok_and(|names| names.is_empty()),
             _ => false,
         }
     }

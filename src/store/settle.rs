@@ -93,10 +93,9 @@ impl Settling {
         };
         seen.insert(key, Seen { stamp, since, look });
         let stood = now.duration_since(since);
-        if stood >= settle {
-            Verdict::Complete
-        } else {
-            Verdict::Wait(settle - stood)
+        match settle.checked_sub(stood) {
+            Some(left) if !left.is_zero() => Verdict::Wait(left),
+            _ => Verdict::Complete,
         }
     }
 
@@ -126,9 +125,15 @@ mod tests {
         let settling = Settling::new(Writer::InPlace { settle: SETTLE });
         let name = OsStr::new("a");
         assert_eq!(settling.judge(name, stamp(0, 1), 1), Verdict::Empty);
-        assert!(matches!(settling.judge(name, stamp(1, 1), 2), Verdict::Wait(_)));
+        assert!(matches!(
+            settling.judge(name, stamp(1, 1), 2),
+            Verdict::Wait(_)
+        ));
         std::thread::sleep(SETTLE);
-        assert!(matches!(settling.judge(name, stamp(1, 2), 3), Verdict::Wait(_)));
+        assert!(matches!(
+            settling.judge(name, stamp(1, 2), 3),
+            Verdict::Wait(_)
+        ));
         std::thread::sleep(SETTLE);
         assert_eq!(settling.judge(name, stamp(1, 2), 4), Verdict::Complete);
     }
@@ -137,12 +142,18 @@ mod tests {
     fn the_time_of_the_file_is_never_compared_with_the_clock() {
         let settling = Settling::new(Writer::InPlace { settle: SETTLE });
         let ancient = stamp(1, -1_000_000_000);
-        assert!(matches!(settling.judge(OsStr::new("a"), ancient, 1), Verdict::Wait(_)));
+        assert!(matches!(
+            settling.judge(OsStr::new("a"), ancient, 1),
+            Verdict::Wait(_)
+        ));
     }
 
     #[test]
     fn a_writer_that_renames_is_believed() {
         let settling = Settling::new(Writer::Renames);
-        assert_eq!(settling.judge(OsStr::new("a"), stamp(0, 1), 1), Verdict::Complete);
+        assert_eq!(
+            settling.judge(OsStr::new("a"), stamp(0, 1), 1),
+            Verdict::Complete
+        );
     }
 }

@@ -45,7 +45,9 @@ pub(crate) struct Envelope<'a> {
 impl Envelope<'_> {
     /// The run of fields on top of the file.
     pub(crate) fn run(&self) -> String {
-        let sender = self.reverse_path.map_or("<>".to_owned(), ToString::to_string);
+        let sender = self
+            .reverse_path
+            .map_or("<>".to_owned(), ToString::to_string);
         let mut run = format!("X-Sender: {sender}\r\n");
         for recipient in self.recipients {
             run += &format!("X-Receiver: {recipient}\r\n");
@@ -86,7 +88,12 @@ impl<'a> Copier<'a> {
     }
 
     /// Writes and syncs one copy.
-    pub(crate) fn write(&mut self, copy: &Copy<'_>, stuffed: bool, file: NewFile) -> Result<NewFile> {
+    pub(crate) fn write(
+        &mut self,
+        copy: &Copy<'_>,
+        stuffed: bool,
+        file: NewFile,
+    ) -> Result<NewFile> {
         let mut out = OutFile::new(file);
         out.put(copy.top.as_bytes())?;
         if let Some(instead) = copy.instead {

@@ -44,7 +44,7 @@ pub(crate) fn submit(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Submitted
         ..Submitted::default()
     };
     if !remote.is_empty() {
-        let copy = pickup_copy(outgoing.reverse_path, &remote, String::new());
+        let copy = pickup_copy(outgoing.reverse_path, &remote, "");
         submitted.files.push(copy.name.clone());
         copies.push(copy);
     }
@@ -52,7 +52,10 @@ pub(crate) fn submit(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Submitted
         [single] => publish_single(spool, single, outgoing.content)?,
         several => {
             let handover = Handover::begin(spool)?;
-            handover.stage(several, outgoing.content)?.hand_over()?.move_out()
+            handover
+                .stage(several, outgoing.content)?
+                .hand_over()?
+                .move_out()
         }
     };
     Ok(submitted)
@@ -100,7 +103,7 @@ pub(crate) fn drop_copy(
 pub(crate) fn pickup_copy(
     reverse_path: Option<&Address>,
     recipients: &[Address],
-    top_field: String,
+    top_field: &str,
 ) -> Copy<'static> {
     let envelope = Envelope {
         reverse_path,
@@ -109,14 +112,17 @@ pub(crate) fn pickup_copy(
     Copy {
         folder: Folder::Pickup,
         name: format!("{}.eml", new_id()),
-        top: envelope.run() + &top_field,
+        top: envelope.run() + top_field,
         instead: None,
     }
 }
 
 /// The trace field (RFC 5321 section 4.4). It names no recipient: the file tells its own.
 pub(crate) fn received(spool: &Spool, id: &str) -> String {
-    let domain = spool.local_domains.first().map_or("localhost", String::as_str);
+    let domain = spool
+        .local_domains
+        .first()
+        .map_or("localhost", String::as_str);
     let now = crate::time::rfc5322(std::time::SystemTime::now());
     field::verbatim(
         "Received",

@@ -163,7 +163,10 @@ pub fn corpus() -> Option<PathBuf> {
     if corpus.is_dir() {
         return Some(corpus);
     }
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "the corpus is missing");
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "the corpus is missing"
+    );
     println!("the corpus is not here: only the messages in tests/data are read");
     None
 }

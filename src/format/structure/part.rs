@@ -82,7 +82,7 @@ impl Part {
     /// What is left when no more parts are taken.
     pub(super) fn rest(start: u64, parent: Option<usize>) -> Self {
         let mut part = Self::new(b"", false);
-        part.media_type = "application/octet-stream".to_owned();
+        "application/octet-stream".clone_into(&mut part.media_type);
         part.is_attachment = true;
         part.header = start..start;
         part.body = start..start;
