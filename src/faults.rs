@@ -3,7 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
-use std::io::ErrorKind::{Other, PermissionDenied, StorageFull};
+use std::io::ErrorKind::{Interrupted, Other, PermissionDenied, StorageFull};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -252,6 +252,23 @@ fn a_foreign_file_is_delivered_once_and_never_lost() {
             assert_eq!(count, 1, "{ending} {context}");
         }
         fixture.assert_state_is_clean(&context);
+        struck
+    });
+}
+
+#[test]
+fn a_signal_changes_nothing() {
+    at_every_call(|fixture, n, fault| {
+        if !matches!(fault, Fault::Crash) {
+            return n < 4;
+        }
+        let server = fixture.watched();
+        let draft = draft(&server, "jane@example.com; far@example.net");
+        fixture.plan.arm(n, Fault::Before(Interrupted));
+        draft.send().unwrap();
+        assert_eq!(count(&server, "jane@example.com"), 1);
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
         struck
     });
 }

@@ -102,7 +102,7 @@ impl Dir {
         &self.0.path
     }
 
-    fn call<T>(&self, op: Op, name: &OsStr, work: impl FnOnce() -> io::Result<T>) -> Result<T> {
+    fn call<T>(&self, op: Op, name: &OsStr, work: impl FnMut() -> io::Result<T>) -> Result<T> {
         self.0.probe.call(op, &self.0.path.join(name), work)
     }
 

@@ -27,6 +27,7 @@ mod fs;
 mod headers;
 mod importance;
 mod limits;
+pub mod manual;
 mod message;
 mod message_file;
 mod messages;

@@ -141,6 +141,7 @@ fn a_file_that_was_swapped_goes_back_where_it_was() {
     assert_eq!(subjects(&server, "joe@example.com"), ["his is longer"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn what_a_removal_left_behind_is_judged_by_what_it_had_judged() {
     use std::os::unix::fs::MetadataExt;

@@ -468,6 +468,11 @@ fn the_first_wrong_field_is_named_and_the_draft_comes_back() {
         .send()
         .unwrap_err();
     assert_eq!(error.path(), Some(root.join("missing.pdf").as_path()));
+    let source = std::error::Error::source(error.error()).unwrap();
+    assert_eq!(
+        source.downcast_ref::<io::Error>().unwrap().kind(),
+        io::ErrorKind::NotFound
+    );
     let error = mail().attach_file(root.path()).send().unwrap_err();
     assert!(error.to_string().contains("not a regular file"), "{error}");
     assert_eq!(root.files("Pickup"), [""; 0]);

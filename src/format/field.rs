@@ -3,19 +3,17 @@
 //! It guarantees that no value can begin a field or end the header section, that no line is over
 //! 998 octets, and that encoded words have at most 75 and never split a character.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+mod words;
 
 use super::address::{Address, is_forbidden};
 use super::encode::push_escape;
 use crate::error::{Error, ErrorKind, Result};
+use words::encoded_words;
 
 /// A line is folded before it is longer (RFC 5322 section 2.1.1).
 const WANTED: usize = 78;
 /// A line is never longer.
 const LONGEST: usize = 998;
-/// An encoded word (RFC 2047 section 2).
-const WORD: usize = 75;
 
 /// A display name and an address that was checked.
 #[derive(Clone, Debug)]
@@ -191,98 +189,6 @@ fn folded(value: &str, mut column: usize) -> String {
     out
 }
 
-/// Encoded words, folded between them. `in_phrase` allows fewer characters (RFC 2047 section 5).
-fn encoded_words(value: &str, mut column: usize, in_phrase: bool) -> String {
-    let charset = if value.is_ascii() {
-        "us-ascii"
-    } else {
-        "utf-8"
-    };
-    let odd = value
-        .chars()
-        .filter(|character| !character.is_ascii())
-        .count();
-    let use_q = odd.saturating_mul(2) <= value.chars().count();
-    let sign = if use_q { 'Q' } else { 'B' };
-    let overhead = charset.len() + 7;
-    let mut out = String::new();
-    let mut rest = value;
-    while !rest.is_empty() {
-        // The last word may be followed by a comma or a bracket.
-        let room = WORD
-            .min((WANTED - 2).saturating_sub(column))
-            .saturating_sub(overhead);
-        let len = if use_q {
-            q_prefix(rest, room.max(12), in_phrase)
-        } else {
-            b_prefix(rest, room.max(8))
-        };
-        let (now, after) = rest.split_at_checked(len).unwrap_or((rest, ""));
-        if !out.is_empty() {
-            out.push_str("\r\n ");
-        }
-        let text = if use_q {
-            q_encoded(now, in_phrase)
-        } else {
-            STANDARD.encode(now)
-        };
-        out.push_str(&format!("=?{charset}?{sign}?{text}?="));
-        rest = after;
-        column = 1;
-    }
-    out
-}
-
-/// How much of the text, in whole characters, fits into `room` columns as Q.
-fn q_prefix(text: &str, room: usize, in_phrase: bool) -> usize {
-    let mut width = 0;
-    let mut len = 0;
-    for character in text.chars() {
-        width += if is_q_literal(character, in_phrase) || character == ' ' {
-            1
-        } else {
-            3 * character.len_utf8()
-        };
-        if width > room {
-            break;
-        }
-        len += character.len_utf8();
-    }
-    len
-}
-
-fn b_prefix(text: &str, room: usize) -> usize {
-    let most = room / 4 * 3;
-    text.char_indices()
-        .map(|(index, character)| index + character.len_utf8())
-        .take_while(|&end| end <= most)
-        .last()
-        .unwrap_or(0)
-}
-
-fn is_q_literal(character: char, in_phrase: bool) -> bool {
-    character.is_ascii_alphanumeric()
-        || "!*+-/".contains(character)
-        || (!in_phrase && ",.:;'()<>@[]&#$%^{}|~".contains(character))
-}
-
-fn q_encoded(text: &str, in_phrase: bool) -> String {
-    let mut out = String::new();
-    for character in text.chars() {
-        if character == ' ' {
-            out.push('_');
-        } else if is_q_literal(character, in_phrase) {
-            out.push(character);
-        } else {
-            let mut buffer = [0; 4];
-            for byte in character.encode_utf8(&mut buffer).bytes() {
-                push_escape(&mut out, b'=', byte);
-            }
-        }
-    }
-    out
-}
-
 /// A parameter behind a fold: quoted, or by RFC 2231 when it is not ASCII or long.
 pub(crate) fn parameter(name: &str, value: &str) -> String {
     if value.is_ascii() && value.len() + name.len() < WANTED - 6 {
@@ -447,7 +353,7 @@ mod tests {
             for line in field.split("\r\n") {
                 proptest::prop_assert!(line.len() <= LONGEST);
                 for word in line.split(' ').filter(|word| word.starts_with("=?")) {
-                    proptest::prop_assert!(!value.is_ascii() && word.len() <= WORD || value.is_ascii());
+                    proptest::prop_assert!(!value.is_ascii() && word.len() <= 75 || value.is_ascii());
                 }
             }
             let read = super::super::encoded_word::decode(&super::super::fields::unfold(&field.as_bytes()[8..]));

@@ -46,6 +46,7 @@ impl Handle {
         make_path(&self.0.join(name), modes)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
     pub(super) fn names(&self) -> io::Result<Names> {
         let entries = WalkDir::new(&self.0).min_depth(1).max_depth(1);
         Ok(Box::new(entries.into_iter().map(|entry| {

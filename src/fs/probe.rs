@@ -16,7 +16,7 @@ impl Probe {
         &self,
         op: Op,
         path: &Path,
-        work: impl FnOnce() -> io::Result<T>,
+        work: impl FnMut() -> io::Result<T>,
     ) -> Result<T> {
         self.run(op, path, work)
             .map_err(|source| Failure::new(op, path.to_path_buf(), source))
@@ -28,7 +28,7 @@ impl Probe {
         op: Op,
         from: &Path,
         to: &Path,
-        work: impl FnOnce() -> io::Result<T>,
+        work: impl FnMut() -> io::Result<T>,
     ) -> Result<T> {
         self.run(op, to, work).map_err(|source| {
             let path = match source.kind() {
@@ -39,12 +39,28 @@ impl Probe {
         })
     }
 
-    #[cfg(test)]
+    /// Calls again what a signal has interrupted, but not without end.
     pub(super) fn run<T>(
         &self,
         op: Op,
         path: &Path,
-        work: impl FnOnce() -> io::Result<T>,
+        mut work: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        for _ in 0..MOST_INTERRUPTIONS {
+            match self.once(op, path, &mut work) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+        self.once(op, path, &mut work)
+    }
+
+    #[cfg(test)]
+    fn once<T>(
+        &self,
+        op: Op,
+        path: &Path,
+        work: &mut impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
         match &self.0 {
             Some(plan) => plan.run(op, path, work),
@@ -57,12 +73,9 @@ impl Probe {
         clippy::unused_self,
         reason = "the form of this method under test uses it"
     )]
-    pub(super) fn run<T>(
-        &self,
-        _: Op,
-        _: &Path,
-        work: impl FnOnce() -> io::Result<T>,
-    ) -> io::Result<T> {
+    fn once<T>(&self, _: Op, _: &Path, work: &mut impl FnMut() -> io::Result<T>) -> io::Result<T> {
         work()
     }
 }
+
+const MOST_INTERRUPTIONS: usize = 100;

@@ -1,9 +1,13 @@
 //! The settings of a mail server.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use check::{absolute, check_local_delivery, check_one_file_system, configuration};
 
 use super::{Authorize, MailServer};
 use crate::delivery::{self, Pickup, Spool};
@@ -377,77 +381,4 @@ impl MailServerBuilder {
         let beside = || Some(absolute(pickup?.path()).parent()?.to_path_buf());
         root.or_else(beside).map(|root| root.join("Badmail"))
     }
-}
-
-fn configuration(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Configuration, message)
-}
-
-/// The path as it is known whatever the current directory will be; links are resolved.
-fn absolute(path: &Path) -> PathBuf {
-    if let Ok(path) = path.canonicalize() {
-        return path;
-    }
-    // It need not be there yet, but its parent is.
-    match (path.parent().map(Path::canonicalize), path.file_name()) {
-        (Some(Ok(parent)), Some(name)) => parent.join(name),
-        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
-    }
-}
-
-/// Local delivery writes the IIS form into a flat directory, by renames on one file system.
-fn check_local_delivery(
-    drop: Option<&DropStore>,
-    pickup: Option<&Dir>,
-    profile: Profile,
-) -> Result<()> {
-    let Some(drop) = drop else {
-        return Err(configuration(
-            "local delivery needs a Drop; set one with `drop_dir`, or leave out `local_domain`",
-        ));
-    };
-    let path = drop.root().path();
-    if drop.is_maildir() || profile != Profile::IisDrop {
-        return Err(configuration(format!(
-            "local delivery needs a flat Drop with the profile `iis-drop`, not a {} with `{}`; \
-             leave out `local_domain`",
-            if drop.is_maildir() {
-                "Maildir"
-            } else {
-                "directory"
-            },
-            profile.name()
-        ))
-        .with_path(path));
-    }
-    if let Some(pickup) = pickup
-        && pickup.own_stat()?.device != drop.root().own_stat()?.device
-    {
-        return Err(configuration(
-            "local delivery needs Pickup and Drop on one file system, since files are moved by \
-             renames; move one of them",
-        )
-        .with_path(path));
-    }
-    Ok(())
-}
-
-/// What is handed over moves from the state directory into the drop by one rename.
-fn check_one_file_system(drop: Option<&DropStore>, state: &State) -> Result<()> {
-    let (Some(drop), Some(path)) = (drop, state.path()) else {
-        return Err(configuration(
-            "local delivery needs a state directory; set one with `state_dir`",
-        ));
-    };
-    let probe = Probe::default();
-    let look = |path: &Path| Dir::open_path(path, Modes::default(), &probe)?.own_stat();
-    let stat = look(path).or_else(|failure| path.parent().map_or(Err(failure), look))?;
-    if stat.device != drop.root().own_stat()?.device {
-        return Err(configuration(
-            "local delivery needs the state directory on the file system of the Drop; set another \
-             one with `state_dir`",
-        )
-        .with_path(path));
-    }
-    Ok(())
 }

@@ -1,0 +1,7 @@
+//! The manual: pages without code, which stand in `docs/` too.
+
+#[doc = include_str!("../docs/promises.md")]
+pub mod promises {}
+
+#[doc = include_str!("../docs/servers.md")]
+pub mod servers {}
