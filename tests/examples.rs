@@ -386,6 +386,38 @@ fn send_takes_a_message_from_its_command_line() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn no_umask_changes_the_modes_of_what_is_made() {
+    use std::os::unix::fs::PermissionsExt;
+    for umask in ["000", "077", "777"] {
+        let root = Root::new();
+        let send = program("send").get_program().to_str().unwrap().to_owned();
+        let script = format!(
+            "umask {umask}; exec {send} --pickup Pickup --drop Drop --local-domain example.com \
+             --from a@example.com --to b@example.com --to c@example.com --to d@example.net"
+        );
+        let status = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(root.path())
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success(), "{umask}");
+        let mode = |path: String| {
+            let state = std::fs::metadata(root.join(path)).unwrap();
+            state.permissions().mode() & 0o7777
+        };
+        for dir in ["State", "State/locks", "State/marks"] {
+            assert_eq!(mode(dir.to_owned()), 0o700, "{dir} {umask}");
+        }
+        for dir in ["Pickup", "Drop"] {
+            for file in root.files(dir) {
+                assert_eq!(mode(format!("{dir}/{file}")), 0o600, "{dir} {umask}");
+            }
+        }
+    }
+}
+
 #[test]
 fn send_takes_many_from_lines_and_goes_on_after_an_error() {
     let root = Root::new();

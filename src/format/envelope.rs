@@ -24,8 +24,6 @@ pub(crate) struct Run {
     pub(crate) recipients: Vec<Address>,
     /// A recipient of the run could not be read: it is nobody's that we know.
     pub(crate) has_unreadable: bool,
-    /// The recipients stand in the header: a guess, only under `Profile::HeaderFallback`.
-    pub(crate) is_guess: bool,
 }
 
 /// What the beginning of a file tells.
@@ -230,10 +228,7 @@ fn guess(head: &[u8], whole: bool) -> Head {
         return Head::More;
     };
     let section = head.get(..end).unwrap_or_default();
-    Head::Run(Run {
-        is_guess: true,
-        ..header_envelope(section)
-    })
+    Head::Run(header_envelope(section))
 }
 
 /// The envelope that a header section claims: From, and To, Cc and Bcc.

@@ -21,9 +21,10 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 pub(super) struct Handle(OwnedFd);
 
 pub(super) fn make_path(path: &Path, modes: Modes) -> io::Result<()> {
+    // By name, since under some umasks not even its maker could open it to change the mode.
     rustix::fs::mkdirat(CWD, path, Mode::from_raw_mode(modes.directory()))?;
-    let made = rustix::fs::openat(CWD, path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
-    set_mode(&made, modes.directory())
+    let mode = Mode::from_raw_mode(modes.directory());
+    Ok(rustix::fs::chmodat(CWD, path, mode, AtFlags::empty())?)
 }
 
 impl Handle {
@@ -47,8 +48,9 @@ impl Handle {
     }
 
     pub(super) fn make_dir(&self, name: &OsStr, modes: Modes) -> io::Result<()> {
-        rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(modes.directory()))?;
-        set_mode(&self.open_dir(name)?.0, modes.directory())
+        let mode = Mode::from_raw_mode(modes.directory());
+        rustix::fs::mkdirat(&self.0, name, mode)?;
+        Ok(rustix::fs::chmodat(&self.0, name, mode, AtFlags::empty())?)
     }
 
     pub(super) fn names(&self) -> io::Result<Names> {
