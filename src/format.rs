@@ -6,6 +6,7 @@ pub(crate) mod base64;
 pub(crate) mod body;
 pub(crate) mod bytes;
 pub(crate) mod charset;
+pub(crate) mod code_page;
 pub(crate) mod compose;
 mod cursor;
 pub(crate) mod date;

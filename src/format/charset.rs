@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, REPLACEMENT, WINDOWS_1252};
 
+use super::code_page;
+
 /// Decodes text of the named character set. The second value is what was wrong, if anything.
 pub(crate) fn decode(label: &[u8], bytes: &[u8]) -> (String, Option<String>) {
     let label = label.trim_ascii();
@@ -14,6 +16,9 @@ pub(crate) fn decode(label: &[u8], bytes: &[u8]) -> (String, Option<String>) {
     };
     if label.is_empty() || is(&["us-ascii", "ascii", "unknown-8bit", "x-unknown", "default"]) {
         return (decode_unlabelled(bytes).into_owned(), None);
+    }
+    if let Some(upper) = code_page::upper_half(label) {
+        return (decode_table(upper, bytes), None);
     }
     // The web's table declares some character sets of mail unsafe and reads them as one U+FFFD.
     match Encoding::for_label(label).filter(|&encoding| encoding != REPLACEMENT) {
@@ -31,6 +36,18 @@ pub(crate) fn decode(label: &[u8], bytes: &[u8]) -> (String, Option<String>) {
             }
         },
     }
+}
+
+/// One octet a character; the upper half is given.
+fn decode_table(upper: &str, bytes: &[u8]) -> String {
+    let upper: Vec<char> = upper.chars().collect();
+    bytes
+        .iter()
+        .map(|&byte| match byte.checked_sub(128) {
+            None => char::from(byte),
+            Some(index) => upper.get(usize::from(index)).copied().unwrap_or('\u{fffd}'),
+        })
+        .collect()
 }
 
 /// Text without a label: UTF-8 if it is that, else windows-1252, in which every byte is something.

@@ -149,10 +149,8 @@ impl Handle {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(modes.file());
         let fd = rustix::fs::openat(&self.0, name, flags, mode)?;
-        if modes.group_shared {
-            // Only its maker can; whoever opens it later finds the mode set.
-            let _ = set_mode(&fd, modes.file());
-        }
+        // Only its maker can; whoever opens it later finds the mode set.
+        let _ = set_mode(&fd, modes.file());
         Ok(File::from(fd))
     }
 }
