@@ -12,6 +12,7 @@ use crate::draft_attachments::DraftAttachments;
 use crate::error::{Result, SendError};
 use crate::format::html;
 use crate::importance::Importance;
+use crate::locale::CodePage;
 use crate::recipients::Recipients;
 use crate::sent::Sent;
 use crate::server::MailServer;
@@ -53,6 +54,7 @@ pub struct Draft {
     html: Option<String>,
     importance: Importance,
     headers: Vec<(String, String)>,
+    code_page: CodePage,
     attachments: DraftAttachments,
     /// What a setter could not take; told when the draft is sent.
     faults: Vec<(String, String)>,
@@ -80,6 +82,7 @@ impl Draft {
             html: None,
             importance: Importance::default(),
             headers: Vec::new(),
+            code_page: CodePage::default(),
             attachments: DraftAttachments::default(),
             faults: Vec::new(),
             identity: None,
@@ -91,6 +94,7 @@ impl Draft {
             from: AddressEntry::new(session.name(), session.address()),
             subject,
             text: (!text.is_empty()).then_some(text),
+            code_page: session.code_page(),
             ..Self::new(session.server())
         }
     }
@@ -162,6 +166,11 @@ impl Draft {
     pub fn set_importance(&mut self, importance: Importance) -> &mut Self {
         self.importance = importance;
         self
+    }
+
+    /// Sets the code page; see [`Session::set_locale_ids`].
+    pub(crate) fn set_code_page(&mut self, code_page: CodePage) {
+        self.code_page = code_page;
     }
 
     /// The recipients.

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::draft::{Draft, header};
 use crate::error::SendError;
 use crate::importance::Importance;
+use crate::locale::CodePage;
 use crate::recipients::RecipientType;
 use crate::sent::Sent;
 use crate::server::MailServer;
@@ -119,6 +120,12 @@ impl NewMail {
         self.with(|draft| {
             draft.set_importance(importance);
         })
+    }
+
+    /// The code page of the message; UTF-8 by default.
+    #[doc(alias = "NewMail.SetLocaleIDs")]
+    pub fn set_locale_ids(self, code_page: CodePage) -> Self {
+        self.with(|draft| draft.set_code_page(code_page))
     }
 
     /// Adds a header field; see [`Draft::add_header`].

@@ -6,6 +6,7 @@ use crate::error::{CdoCode, Error, ErrorKind, Result};
 use crate::folder::{Folder, FolderType, Inbox, Outbox};
 use crate::format::address::Address;
 use crate::format::field;
+use crate::locale::CodePage;
 use crate::server::MailServer;
 
 /// Somebody who is logged on at a mail server, under a display name and an address (CDONTS
@@ -28,7 +29,10 @@ use crate::server::MailServer;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Session(Arc<Identity>);
+pub struct Session {
+    identity: Arc<Identity>,
+    code_page: CodePage,
+}
 
 #[derive(Debug)]
 struct Identity {
@@ -68,12 +72,15 @@ impl Session {
             )
             .with_field("Address"));
         }
-        Ok(Self(Arc::new(Identity {
-            server: server.clone(),
-            name,
-            address: checked.to_string(),
-            key,
-        })))
+        Ok(Self {
+            identity: Arc::new(Identity {
+                server: server.clone(),
+                name,
+                address: checked.to_string(),
+                key,
+            }),
+            code_page: CodePage::default(),
+        })
     }
 
     /// Ends the session. Its messages and drafts stay good; dropping it does the same.
@@ -83,18 +90,42 @@ impl Session {
     /// The display name given at log-on.
     #[doc(alias = "Session.Name")]
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.identity.name
     }
 
     /// The address given at log-on.
     pub fn address(&self) -> &str {
-        &self.0.address
+        &self.identity.address
     }
 
     /// The version of this library.
     #[doc(alias = "Session.Version")]
     pub fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
+    }
+
+    /// The code page of messages that are begun from now on; UTF-8 by default.
+    pub fn code_page(&self) -> CodePage {
+        self.code_page
+    }
+
+    /// Sets the code page of messages that are begun from now on. It belongs to this handle and the
+    /// folders it gives, not to its other clones.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # let server = MailServer::temporary()?;
+    /// let mut session = Session::logon_smtp(&server, "Иван", "ivan@example.com")?;
+    /// session.set_locale_ids(CodePage::try_from(1251)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "Session.SetLocaleIDs")]
+    #[doc(alias = "SetLocaleIDs")]
+    pub fn set_locale_ids(&mut self, code_page: CodePage) -> &mut Self {
+        self.code_page = code_page;
+        self
     }
 
     /// The received messages of the address.
@@ -120,11 +151,11 @@ impl Session {
 
     /// The mail server it is logged on at.
     pub fn server(&self) -> &MailServer {
-        &self.0.server
+        &self.identity.server
     }
 
     /// The address as it compares with those of other fields.
     pub(crate) fn key(&self) -> &str {
-        &self.0.key
+        &self.identity.key
     }
 }

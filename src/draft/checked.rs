@@ -8,6 +8,7 @@ use crate::delivery::without_doubles;
 use crate::draft_attachments::DraftAttachment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::Address;
+use crate::format::code_page::Charset;
 use crate::format::compose::{Boundaries, Composition};
 use crate::format::field::{self, Mailbox};
 use crate::limits::Limits;
@@ -85,6 +86,30 @@ impl Checked {
         Ok(())
     }
 
+    /// The code page's, or UTF-8 when it lacks a character of the message.
+    fn charset(&self, draft: &Draft) -> Charset {
+        let charset = draft.code_page.charset();
+        let lists = [&self.to, &self.cc, &self.reply_to];
+        let named = lists
+            .into_iter()
+            .flatten()
+            .chain([&self.from])
+            .chain(&self.sender);
+        let bodies = [&draft.text, &draft.html].into_iter().flatten();
+        let texts = named
+            .map(|mailbox| &mailbox.name)
+            .chain(bodies)
+            .chain(draft.headers.iter().map(|(_, value)| value))
+            .chain([&draft.subject]);
+        let attached = draft.attachments.iter().map(DraftAttachment::name);
+        let mut all = texts.map(String::as_str).chain(attached);
+        if all.all(|text| charset.encode(text).is_some()) {
+            charset
+        } else {
+            Charset::UTF_8
+        }
+    }
+
     /// The message as it will be written.
     pub(super) fn composition<'a>(
         &'a self,
@@ -103,6 +128,7 @@ impl Checked {
             subject: &draft.subject,
             importance: draft.importance,
             headers: &draft.headers,
+            charset: self.charset(draft),
             text: draft.text.as_deref(),
             html: draft.html.as_deref(),
             attachments: draft

@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use super::code_page::Charset;
 use super::encode::{Sink, Source, TextEncoding, canonical_lines, write_base64};
 use super::field::{self, Mailbox};
 use super::{html, media_type};
@@ -25,6 +26,8 @@ pub(crate) struct Composition<'a> {
     pub(crate) importance: Importance,
     /// Fields of the caller, repeated ones too, in order.
     pub(crate) headers: &'a [(String, String)],
+    /// Of texts and names; what it lacks goes out in UTF-8.
+    pub(crate) charset: Charset,
     pub(crate) text: Option<&'a str>,
     pub(crate) html: Option<&'a str>,
     pub(crate) attachments: Vec<Attachment<'a>>,
@@ -82,7 +85,7 @@ impl Composition<'_> {
         self.bodies(&inline, to)?;
         for attachment in files {
             to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
-            write_attachment(attachment, "attachment", to)?;
+            write_attachment(attachment, "attachment", self.charset, to)?;
         }
         to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
     }
@@ -90,9 +93,9 @@ impl Composition<'_> {
     /// Date comes first: it ends the run of envelope fields above it.
     fn header(&self) -> String {
         let mut header = field::verbatim("Date", &crate::time::rfc5322(self.date));
-        header += &field::mailboxes("From", std::slice::from_ref(self.from));
+        header += &field::mailboxes("From", std::slice::from_ref(self.from), self.charset);
         if let Some(sender) = self.sender {
-            header += &field::mailboxes("Sender", std::slice::from_ref(sender));
+            header += &field::mailboxes("Sender", std::slice::from_ref(sender), self.charset);
         }
         for (name, list) in [
             ("Reply-To", self.reply_to),
@@ -100,17 +103,17 @@ impl Composition<'_> {
             ("Cc", self.cc),
         ] {
             if !list.is_empty() {
-                header += &field::mailboxes(name, list);
+                header += &field::mailboxes(name, list, self.charset);
             }
         }
         if self.to.is_empty() && self.cc.is_empty() {
             header += &field::verbatim("To", "undisclosed-recipients:;");
         }
-        header += &field::unstructured("Subject", self.subject);
+        header += &field::unstructured("Subject", self.subject, self.charset);
         header += &field::verbatim("Message-ID", self.message_id);
         header += importance(self.importance);
         for (name, value) in self.headers {
-            header += &field::unstructured(name, value);
+            header += &field::unstructured(name, value, self.charset);
         }
         header + "MIME-Version: 1.0\r\n"
     }
@@ -118,7 +121,7 @@ impl Composition<'_> {
     /// Text alone, or text and HTML, and what the HTML shows.
     fn bodies(&self, inline: &[&Attachment<'_>], to: &mut dyn Sink) -> Result<()> {
         let Some(html) = self.html else {
-            return write_text("plain", self.text.unwrap_or_default(), to);
+            return write_text("plain", self.text.unwrap_or_default(), self.charset, to);
         };
         let derived;
         let text = match self.text {
@@ -131,7 +134,7 @@ impl Composition<'_> {
         let boundary = self.boundaries.of("alternative");
         to.put(multipart("alternative", &boundary, "").as_bytes())?;
         to.put(format!("--{boundary}\r\n").as_bytes())?;
-        write_text("plain", text, to)?;
+        write_text("plain", text, self.charset, to)?;
         to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
         self.related(html, inline, to)?;
         to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
@@ -139,16 +142,16 @@ impl Composition<'_> {
 
     fn related(&self, html: &str, inline: &[&Attachment<'_>], to: &mut dyn Sink) -> Result<()> {
         if inline.is_empty() {
-            return write_text("html", html, to);
+            return write_text("html", html, self.charset, to);
         }
         let boundary = self.boundaries.of("related");
         let root = ";\r\n type=\"text/html\"";
         to.put(multipart("related", &boundary, root).as_bytes())?;
         to.put(format!("--{boundary}\r\n").as_bytes())?;
-        write_text("html", html, to)?;
+        write_text("html", html, self.charset, to)?;
         for attachment in inline {
             to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
-            write_attachment(attachment, "inline", to)?;
+            write_attachment(attachment, "inline", self.charset, to)?;
         }
         to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
     }
@@ -168,27 +171,32 @@ fn multipart(kind: &str, boundary: &str, parameters: &str) -> String {
     format!("Content-Type: multipart/{kind}{parameters};\r\n boundary=\"{boundary}\"\r\n\r\n")
 }
 
-fn write_text(subtype: &str, text: &str, to: &mut dyn Sink) -> Result<()> {
+fn write_text(subtype: &str, text: &str, charset: Charset, to: &mut dyn Sink) -> Result<()> {
     let text = canonical_lines(text);
-    let charset = if text.is_ascii() { "us-ascii" } else { "utf-8" };
-    let encoding = TextEncoding::of(&text);
+    let (label, octets) = match charset.encode(&text) {
+        _ if text.is_ascii() => ("us-ascii", text.as_bytes().into()),
+        Some(octets) => (charset.label, octets),
+        None => (Charset::UTF_8.label, text.as_bytes().into()),
+    };
+    let encoding = TextEncoding::of(&octets, label == "iso-2022-jp");
     let header = format!(
-        "Content-Type: text/{subtype}; charset={charset}\r\n\
+        "Content-Type: text/{subtype}; charset={label}\r\n\
          Content-Transfer-Encoding: {}\r\n\r\n",
         encoding.name()
     );
     to.put(header.as_bytes())?;
-    encoding.write(&text, to)
+    encoding.write(&octets, to)
 }
 
 fn write_attachment(
     attachment: &Attachment<'_>,
     disposition: &str,
+    charset: Charset,
     to: &mut dyn Sink,
 ) -> Result<()> {
     let mut header = format!("Content-Type: {}", attachment.media_type);
     if !attachment.name.is_empty() {
-        header += &field::name_parameter(&attachment.name);
+        header += &field::name_parameter(&attachment.name, charset);
     }
     header += &format!("\r\nContent-Disposition: {disposition}");
     if !attachment.name.is_empty() {

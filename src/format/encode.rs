@@ -55,17 +55,18 @@ impl TextEncoding {
     }
 
     /// The plainest form in which the text, whose line ends are CR LF, arrives as it is.
-    pub(crate) fn of(text: &str) -> Self {
-        let bytes = text.as_bytes();
+    ///
+    /// With `escapes` the octet that begins an escape sequence is plain (iso-2022-jp).
+    pub(crate) fn of(bytes: &[u8], escapes: bool) -> Self {
         let safe = bytes.split(|&byte| byte == b'\n').all(|line| {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             line.len() <= 998
                 && !line.ends_with(b" ")
                 && !line.ends_with(b"\t")
                 && !line.starts_with(b"From ")
-                && line
-                    .iter()
-                    .all(|&byte| byte == b'\t' || (32..127).contains(&byte))
+                && line.iter().all(|&byte| {
+                    byte == b'\t' || (32..127).contains(&byte) || (escapes && byte == 0x1b)
+                })
         });
         if safe {
             return Self::SevenBit;
@@ -79,11 +80,11 @@ impl TextEncoding {
         }
     }
 
-    pub(crate) fn write(self, text: &str, to: &mut dyn Sink) -> Result<()> {
+    pub(crate) fn write(self, text: &[u8], to: &mut dyn Sink) -> Result<()> {
         match self {
-            Self::SevenBit => to.put(text.as_bytes()),
+            Self::SevenBit => to.put(text),
             Self::QuotedPrintable => to.put(quoted_printable(text).as_bytes()),
-            Self::Base64 => write_base64(&mut text.as_bytes(), to),
+            Self::Base64 => write_base64(&mut &*text, to),
         }
     }
 }
@@ -106,15 +107,16 @@ pub(crate) fn canonical_lines(text: &str) -> String {
 }
 
 /// Quoted-printable of a text whose line ends are CR LF.
-fn quoted_printable(text: &str) -> String {
+fn quoted_printable(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 4);
-    let mut lines = text.split("\r\n");
-    if let Some(first) = lines.next() {
-        quoted_printable_line(first.as_bytes(), &mut out);
-    }
-    for line in lines {
-        out.push_str("\r\n");
-        quoted_printable_line(line.as_bytes(), &mut out);
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        match line.strip_suffix(b"\r\n") {
+            Some(line) => {
+                quoted_printable_line(line, &mut out);
+                out.push_str("\r\n");
+            }
+            None => quoted_printable_line(line, &mut out),
+        }
     }
     out
 }
@@ -202,7 +204,7 @@ mod tests {
             ("mostly plain, but with é", QuotedPrintable),
             ("漢字", Base64),
         ] {
-            assert_eq!(TextEncoding::of(text), expected, "{text}");
+            assert_eq!(TextEncoding::of(text.as_bytes(), false), expected, "{text}");
         }
     }
 
@@ -216,11 +218,11 @@ mod tests {
             ("é", "=C3=A9"),
             ("a\rb\0", "a=0Db=00"),
         ] {
-            assert_eq!(quoted_printable(text), expected, "{text:?}");
+            assert_eq!(quoted_printable(text.as_bytes()), expected, "{text:?}");
         }
-        let long = quoted_printable(&"é".repeat(40));
+        let long = quoted_printable("é".repeat(40).as_bytes());
         assert!(long.split("\r\n").all(|line| line.len() <= 76));
-        let exact = quoted_printable(&"x".repeat(76));
+        let exact = quoted_printable("x".repeat(76).as_bytes());
         assert_eq!(exact, "x".repeat(76));
     }
 
@@ -230,7 +232,7 @@ mod tests {
             let text = canonical_lines(&text);
             for encoding in [TextEncoding::QuotedPrintable, TextEncoding::Base64] {
                 let mut out = Vec::new();
-                encoding.write(&text, &mut out).unwrap();
+                encoding.write(text.as_bytes(), &mut out).unwrap();
                 for line in out.split(|&byte| byte == b'\n') {
                     proptest::prop_assert!(line.strip_suffix(b"\r").unwrap_or(line).len() <= 76);
                 }

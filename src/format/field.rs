@@ -6,6 +6,7 @@
 mod words;
 
 use super::address::{Address, is_forbidden};
+use super::code_page::Charset;
 use super::encode::push_escape;
 use crate::error::{Error, ErrorKind, Result};
 use words::encoded_words;
@@ -75,7 +76,7 @@ fn invalid(field: &str, message: impl Into<String>) -> Error {
 }
 
 /// A field of free text, such as Subject.
-pub(crate) fn unstructured(name: &str, value: &str) -> String {
+pub(crate) fn unstructured(name: &str, value: &str, charset: Charset) -> String {
     let longest_word = value.split([' ', '\t']).map(str::len).max().unwrap_or(0);
     let plain = value.is_ascii()
         && !value.contains("=?")
@@ -84,7 +85,7 @@ pub(crate) fn unstructured(name: &str, value: &str) -> String {
     let mut line = format!("{name}: ");
     if !plain {
         let column = line.len();
-        line.push_str(&encoded_words(value, column, false));
+        line.push_str(&encoded_words(value, column, false, charset));
     } else if !value.is_empty() {
         line.push_str(&folded(value, line.len()));
     }
@@ -97,7 +98,7 @@ pub(crate) fn verbatim(name: &str, value: &str) -> String {
 }
 
 /// A field of mailboxes, folded between them.
-pub(crate) fn mailboxes(name: &str, list: &[Mailbox]) -> String {
+pub(crate) fn mailboxes(name: &str, list: &[Mailbox], charset: Charset) -> String {
     let mut field = format!("{name}:");
     let mut column = field.len();
     for (index, mailbox) in list.iter().enumerate() {
@@ -105,7 +106,7 @@ pub(crate) fn mailboxes(name: &str, list: &[Mailbox]) -> String {
             field.push(',');
             column += 1;
         }
-        let text = self::mailbox(mailbox, column + 1);
+        let text = self::mailbox(mailbox, column + 1, charset);
         let first_line = text.split("\r\n").next().map_or(0, str::len);
         if index > 0 && column + 1 + first_line > WANTED {
             field.push_str("\r\n");
@@ -121,11 +122,11 @@ pub(crate) fn mailboxes(name: &str, list: &[Mailbox]) -> String {
     finish(field)
 }
 
-fn mailbox(mailbox: &Mailbox, column: usize) -> String {
+fn mailbox(mailbox: &Mailbox, column: usize, charset: Charset) -> String {
     if mailbox.name.is_empty() {
         return mailbox.address.to_string();
     }
-    let phrase = phrase(&mailbox.name, column);
+    let phrase = phrase(&mailbox.name, column, charset);
     let address = format!("<{}>", mailbox.address);
     let last_line = phrase.rsplit("\r\n").next().map_or(0, str::len);
     let fold = if phrase.contains("\r\n") && last_line + 1 + address.len() > WANTED {
@@ -137,11 +138,11 @@ fn mailbox(mailbox: &Mailbox, column: usize) -> String {
 }
 
 /// A display name: as it is, quoted, or encoded.
-pub(crate) fn phrase(name: &str, column: usize) -> String {
+fn phrase(name: &str, column: usize, charset: Charset) -> String {
     let is_atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
     let encode = !name.is_ascii() || name.contains("=?") || name.len() > 400 || name.contains('\t');
     if encode {
-        encoded_words(name, column, true)
+        encoded_words(name, column, true, charset)
     } else if name.chars().all(is_atom) && name.trim() == name && !name.contains("  ") {
         name.to_owned()
     } else {
@@ -226,11 +227,11 @@ pub(crate) fn parameter(name: &str, value: &str) -> String {
 }
 
 /// The plain `name` of a file beside its `filename`, for readers that know only that one.
-pub(crate) fn name_parameter(value: &str) -> String {
+pub(crate) fn name_parameter(value: &str, charset: Charset) -> String {
     if value.is_ascii() && value.len() < WANTED - 10 {
         return format!(";\r\n name={}", quoted(value));
     }
-    let words = encoded_words(value, 7, true);
+    let words = encoded_words(value, 7, true, charset);
     format!(";\r\n name=\"{words}\"")
 }
 
@@ -271,7 +272,11 @@ mod tests {
                 ),
             ),
         ] {
-            assert_eq!(unstructured("Subject", value), expected, "{value}");
+            assert_eq!(
+                unstructured("Subject", value, Charset::UTF_8),
+                expected,
+                "{value}"
+            );
         }
     }
 
@@ -289,7 +294,7 @@ mod tests {
             ("a@x <b>", "To: \"a@x <b>\" <z@b.example>\r\n"),
         ] {
             assert_eq!(
-                mailboxes("To", &[one(name, "z@b.example")]),
+                mailboxes("To", &[one(name, "z@b.example")], Charset::UTF_8),
                 expected,
                 "{name}"
             );
@@ -301,7 +306,7 @@ mod tests {
         let list: Vec<_> = (0..300)
             .map(|n| one("", &format!("user{n}@b.example")))
             .collect();
-        let field = mailboxes("To", &list);
+        let field = mailboxes("To", &list, Charset::UTF_8);
         assert!(field.split("\r\n").all(|line| line.len() <= WANTED));
         let unfolded = field.replace("\r\n", "");
         let read = super::super::address_list::parse(&unfolded.as_bytes()[3..], 999);
@@ -346,10 +351,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn words_are_in_the_character_set_asked_for_or_else_whole_in_utf_8() {
+        let page = |id| Charset::of_code_page(id).unwrap();
+        for (id, value, expected) in [
+            (1251, "Привет", "=?windows-1251?B?z/Do4uXy?="),
+            (28591, "café", "=?iso-8859-1?Q?caf=E9?="),
+            (28591, "5 €", "=?utf-8?Q?5_=E2=82=AC?="),
+            (932, "日本", "=?iso-2022-jp?B?GyRCRnxLXBsoQg==?="),
+        ] {
+            let field = unstructured("Subject", value, page(id));
+            assert_eq!(field, format!("Subject: {expected}\r\n"));
+        }
+        let long = unstructured("Subject", &"日本語".repeat(30), page(932));
+        assert!(long.split("\r\n").all(|line| line.len() <= WANTED));
+        let read = super::super::fields::first(long.as_bytes(), "Subject")
+            .unwrap()
+            .text();
+        assert_eq!(read, "日本語".repeat(30));
+    }
+
     proptest::proptest! {
         #[test]
         fn free_text_is_read_back(value in "[ -~é漢😀\t]{0,300}") {
-            let field = unstructured("Subject", &value);
+            let field = unstructured("Subject", &value, Charset::UTF_8);
             for line in field.split("\r\n") {
                 proptest::prop_assert!(line.len() <= LONGEST);
                 for word in line.split(' ').filter(|word| word.starts_with("=?")) {
@@ -362,7 +387,7 @@ mod tests {
 
         #[test]
         fn a_name_is_read_back(name in "[ -~é漢😀]{1,120}") {
-            let field = mailboxes("To", &[one(&name, "z@b.example")]);
+            let field = mailboxes("To", &[one(&name, "z@b.example")], Charset::UTF_8);
             let read = super::super::address_list::parse(&super::super::fields::unfold(&field.as_bytes()[3..]), 9);
             proptest::prop_assert_eq!(read.len(), 1);
             proptest::prop_assert_eq!(&read[0].address, "z@b.example");

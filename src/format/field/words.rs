@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::super::code_page::Charset;
 use super::super::encode::push_escape;
 use super::WANTED;
 
@@ -10,19 +11,28 @@ use super::WANTED;
 const WORD: usize = 75;
 
 /// Encoded words, folded between them. `in_phrase` allows fewer characters (RFC 2047 section 5).
-pub(super) fn encoded_words(value: &str, mut column: usize, in_phrase: bool) -> String {
-    let charset = if value.is_ascii() {
+/// A text that the character set lacks goes out in UTF-8.
+pub(super) fn encoded_words(
+    value: &str,
+    mut column: usize,
+    in_phrase: bool,
+    charset: Charset,
+) -> String {
+    let charset = match charset.encode(value) {
+        Some(_) => charset,
+        None => Charset::UTF_8,
+    };
+    let label = if value.is_ascii() {
         "us-ascii"
     } else {
-        "utf-8"
+        charset.label
     };
     let odd = value
         .chars()
         .filter(|character| !character.is_ascii())
         .count();
-    let use_q = odd.saturating_mul(2) <= value.chars().count();
-    let sign = if use_q { 'Q' } else { 'B' };
-    let overhead = charset.len() + 7;
+    let use_q = odd.saturating_mul(2) <= value.chars().count() && !charset.is_stateful();
+    let overhead = label.len() + 7;
     let mut out = String::new();
     let mut rest = value;
     while !rest.is_empty() {
@@ -30,52 +40,71 @@ pub(super) fn encoded_words(value: &str, mut column: usize, in_phrase: bool) -> 
         let room = WORD
             .min((WANTED - 2).saturating_sub(column))
             .saturating_sub(overhead);
-        let len = if use_q {
-            q_prefix(rest, room.max(12), in_phrase)
+        let (sign, len, text) = if use_q {
+            let len = q_prefix(rest, room.max(12), in_phrase, charset);
+            (
+                'Q',
+                len,
+                q_encoded(rest.get(..len).unwrap_or(rest), in_phrase, charset),
+            )
         } else {
-            b_prefix(rest, room.max(8))
+            let len = b_prefix(rest, room.max(16), charset);
+            (
+                'B',
+                len,
+                STANDARD.encode(octets(rest.get(..len).unwrap_or(rest), charset)),
+            )
         };
-        let (now, after) = rest.split_at_checked(len).unwrap_or((rest, ""));
         if !out.is_empty() {
             out.push_str("\r\n ");
         }
-        let text = if use_q {
-            q_encoded(now, in_phrase)
-        } else {
-            STANDARD.encode(now)
-        };
-        out.push_str(&format!("=?{charset}?{sign}?{text}?="));
-        rest = after;
+        out.push_str(&format!("=?{label}?{sign}?{text}?="));
+        rest = rest.get(len..).unwrap_or_default();
         column = 1;
     }
     out
 }
 
-/// How much of the text, in whole characters, fits into `room` columns as Q.
-fn q_prefix(text: &str, room: usize, in_phrase: bool) -> usize {
-    let mut width = 0;
-    let mut len = 0;
-    for character in text.chars() {
-        width += if is_q_literal(character, in_phrase) || character == ' ' {
-            1
-        } else {
-            3 * character.len_utf8()
-        };
-        if width > room {
-            break;
-        }
-        len += character.len_utf8();
-    }
-    len
+/// The text was found to fit the character set before.
+fn octets(text: &str, charset: Charset) -> Vec<u8> {
+    charset
+        .encode(text)
+        .unwrap_or(text.as_bytes().into())
+        .into_owned()
 }
 
-fn b_prefix(text: &str, room: usize) -> usize {
+/// How much of the text, in whole characters, fits into `room` columns as Q; at least one.
+fn q_prefix(text: &str, room: usize, in_phrase: bool, charset: Charset) -> usize {
+    let width = |character: char| {
+        if is_q_literal(character, in_phrase) || character == ' ' {
+            return 1;
+        }
+        let mut buffer = [0; 4];
+        3 * octets(character.encode_utf8(&mut buffer), charset).len()
+    };
+    let mut used = 0;
+    prefix(text, |character, _| {
+        used += width(character);
+        used <= room
+    })
+}
+
+/// The same as B. What a stateful character set needs to begin and end counts too.
+fn b_prefix(text: &str, room: usize, charset: Charset) -> usize {
     let most = room / 4 * 3;
-    text.char_indices()
-        .map(|(index, character)| index + character.len_utf8())
-        .take_while(|&end| end <= most)
+    prefix(text, |_, end| {
+        octets(text.get(..end).unwrap_or(text), charset).len() <= most
+    })
+}
+
+fn prefix(text: &str, mut fits: impl FnMut(char, usize) -> bool) -> usize {
+    let ends = text
+        .char_indices()
+        .map(|(index, c)| (c, index + c.len_utf8()));
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    ends.take_while(|&(c, end)| fits(c, end))
         .last()
-        .unwrap_or(0)
+        .map_or(first, |(_, end)| end)
 }
 
 fn is_q_literal(character: char, in_phrase: bool) -> bool {
@@ -84,7 +113,7 @@ fn is_q_literal(character: char, in_phrase: bool) -> bool {
         || (!in_phrase && ",.:;'()<>@[]&#$%^{}|~".contains(character))
 }
 
-fn q_encoded(text: &str, in_phrase: bool) -> String {
+fn q_encoded(text: &str, in_phrase: bool, charset: Charset) -> String {
     let mut out = String::new();
     for character in text.chars() {
         if character == ' ' {
@@ -93,7 +122,7 @@ fn q_encoded(text: &str, in_phrase: bool) -> String {
             out.push(character);
         } else {
             let mut buffer = [0; 4];
-            for byte in character.encode_utf8(&mut buffer).bytes() {
+            for byte in octets(character.encode_utf8(&mut buffer), charset) {
                 push_escape(&mut out, b'=', byte);
             }
         }
