@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::format::body::{self, BodyReader};
 use crate::format::structure::{Encoding, Part};
+use crate::format::uuencode;
 use crate::reading::{Origin, write_failed};
 
 /// The attachments of a received message (CDONTS `Attachments`).
@@ -49,6 +50,16 @@ impl Attachments {
             dot_stuffed,
         };
         Self(parts.map(one).collect())
+    }
+
+    /// A file that stood uuencoded in the text.
+    pub(crate) fn push_file(&mut self, file: uuencode::File) {
+        let name = String::from_utf8_lossy(&file.name).into_owned();
+        self.0.push(Attachment {
+            part: Arc::new(Part::of_file(name, file.content.len() as u64)),
+            origin: Origin::Held(Arc::new(file.content)),
+            dot_stuffed: false,
+        });
     }
 
     /// How many there are.

@@ -13,6 +13,7 @@ use crate::error::{Result, SendError};
 use crate::format::html;
 use crate::importance::Importance;
 use crate::locale::CodePage;
+use crate::message_format::MessageFormat;
 use crate::recipients::Recipients;
 use crate::sent::Sent;
 use crate::server::MailServer;
@@ -54,6 +55,7 @@ pub struct Draft {
     html: Option<String>,
     importance: Importance,
     headers: Vec<(String, String)>,
+    message_format: MessageFormat,
     code_page: CodePage,
     attachments: DraftAttachments,
     /// What a setter could not take; told when the draft is sent.
@@ -82,6 +84,7 @@ impl Draft {
             html: None,
             importance: Importance::default(),
             headers: Vec::new(),
+            message_format: MessageFormat::default(),
             code_page: CodePage::default(),
             attachments: DraftAttachments::default(),
             faults: Vec::new(),
@@ -94,6 +97,7 @@ impl Draft {
             from: AddressEntry::new(session.name(), session.address()),
             subject,
             text: (!text.is_empty()).then_some(text),
+            message_format: session.message_format(),
             code_page: session.code_page(),
             ..Self::new(session.server())
         }
@@ -165,6 +169,18 @@ impl Draft {
     /// Sets the importance.
     pub fn set_importance(&mut self, importance: Importance) -> &mut Self {
         self.importance = importance;
+        self
+    }
+
+    /// The form in which it will be sent if it can be; the session's by default.
+    #[doc(alias = "Message.MessageFormat")]
+    pub fn message_format(&self) -> MessageFormat {
+        self.message_format
+    }
+
+    /// Sets the form.
+    pub fn set_message_format(&mut self, format: MessageFormat) -> &mut Self {
+        self.message_format = format;
         self
     }
 

@@ -10,6 +10,7 @@ use crate::format::compose;
 use crate::format::encode::Source;
 use crate::format::{field, media_type};
 use crate::fs::outside;
+use crate::message_format::EncodingMethod;
 
 /// The attachments of a [`Draft`](crate::Draft) (CDONTS `Attachments` in the Outbox).
 ///
@@ -68,6 +69,7 @@ impl DraftAttachments {
             content_type: None,
             content_id: None,
             content_location: None,
+            encoding_method: None,
             source: Mutex::new(source),
         })
     }
@@ -155,6 +157,7 @@ pub struct DraftAttachment {
     content_type: Option<String>,
     content_id: Option<String>,
     content_location: Option<String>,
+    encoding_method: Option<EncodingMethod>,
     // A lock, since a reader need not be `Sync` and the error of a failed send must be.
     source: Mutex<Kind>,
 }
@@ -207,6 +210,18 @@ impl DraftAttachment {
     /// Sets the Content-Location (RFC 2557), an absolute or relative URL in ASCII.
     pub fn set_content_location(&mut self, location: impl Into<String>) -> &mut Self {
         self.content_location = Some(location.into());
+        self
+    }
+
+    /// How it is encoded; `None` is what the form of the message has by default.
+    #[doc(alias = "EncodingMethod")]
+    pub fn encoding_method(&self) -> Option<EncodingMethod> {
+        self.encoding_method
+    }
+
+    /// Sets how it is encoded; base64 makes the message MIME.
+    pub fn set_encoding_method(&mut self, method: EncodingMethod) -> &mut Self {
+        self.encoding_method = Some(method);
         self
     }
 
@@ -270,6 +285,11 @@ impl DraftAttachment {
     /// As it will be written.
     pub(crate) fn part(&self) -> compose::Attachment<'_> {
         let name = self.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let name = if name.is_empty() {
+            "attachment.bin"
+        } else {
+            name
+        };
         compose::Attachment {
             name: name.to_owned(),
             media_type: compose::attachment_type(self.content_type.as_deref(), name),

@@ -22,3 +22,4 @@ pub(crate) mod media_type;
 pub(crate) mod parameters;
 mod quoted_printable;
 pub(crate) mod structure;
+pub(crate) mod uuencode;

@@ -7,6 +7,7 @@ use crate::draft::{Draft, header};
 use crate::error::SendError;
 use crate::importance::Importance;
 use crate::locale::CodePage;
+use crate::message_format::MailFormat;
 use crate::recipients::RecipientType;
 use crate::sent::Sent;
 use crate::server::MailServer;
@@ -119,6 +120,14 @@ impl NewMail {
     pub fn importance(self, importance: Importance) -> Self {
         self.with(|draft| {
             draft.set_importance(importance);
+        })
+    }
+
+    /// The form of the message; MIME by default.
+    #[doc(alias = "NewMail.MailFormat")]
+    pub fn mail_format(self, format: MailFormat) -> Self {
+        self.with(|draft| {
+            draft.set_message_format(format);
         })
     }
 

@@ -10,7 +10,7 @@ use crate::format::body::{self, BodyReader};
 use crate::format::bytes::{Bytes, read_range};
 use crate::format::fields::{self, names_blind_recipients, visible};
 use crate::format::structure::{Encoding, Part, PartKind, Structure, scan};
-use crate::format::{address_list, date, html};
+use crate::format::{address_list, date, html, uuencode};
 use crate::headers::Headers;
 use crate::importance::Importance;
 use crate::limits::Limits;
@@ -185,8 +185,23 @@ impl Reading {
         Ok(self.body(parsed.part(parsed.html))?.map(|(html, _)| html))
     }
 
+    /// The text without the files in it, and the files. Empty when there are none.
+    fn uuencoded(&self) -> Result<(String, Vec<uuencode::File>)> {
+        match self.text_part()? {
+            Some(text) if text.contains("begin ") => {
+                let (plain, files) = uuencode::split(text.as_bytes());
+                Ok((String::from_utf8_lossy(&plain).into_owned(), files))
+            }
+            _ => Ok((String::new(), Vec::new())),
+        }
+    }
+
     pub(crate) fn text(&self) -> Result<String> {
         match self.text_part()? {
+            Some(text) if text.contains("begin ") => {
+                let (plain, files) = self.uuencoded()?;
+                Ok(if files.is_empty() { text } else { plain })
+            }
             Some(text) => Ok(text),
             None => Ok(self
                 .html_part()?
@@ -210,7 +225,11 @@ impl Reading {
             .iter()
             .filter_map(|&index| parsed.part(Some(index)))
             .cloned();
-        Ok(Attachments::new(&self.origin, parts, self.dot_stuffed))
+        let mut attachments = Attachments::new(&self.origin, parts, self.dot_stuffed);
+        for file in self.uuencoded()?.1 {
+            attachments.push_file(file);
+        }
+        Ok(attachments)
     }
 
     /// What is wrong with the message and how it was read nevertheless.

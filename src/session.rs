@@ -7,6 +7,7 @@ use crate::folder::{Folder, FolderType, Inbox, Outbox};
 use crate::format::address::Address;
 use crate::format::field;
 use crate::locale::CodePage;
+use crate::message_format::MessageFormat;
 use crate::server::MailServer;
 
 /// Somebody who is logged on at a mail server, under a display name and an address (CDONTS
@@ -31,6 +32,7 @@ use crate::server::MailServer;
 #[derive(Clone, Debug)]
 pub struct Session {
     identity: Arc<Identity>,
+    message_format: MessageFormat,
     code_page: CodePage,
 }
 
@@ -79,6 +81,7 @@ impl Session {
                 address: checked.to_string(),
                 key,
             }),
+            message_format: MessageFormat::default(),
             code_page: CodePage::default(),
         })
     }
@@ -102,6 +105,19 @@ impl Session {
     #[doc(alias = "Session.Version")]
     pub fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
+    }
+
+    /// The form of messages that are begun from now on; MIME by default.
+    #[doc(alias = "Session.MessageFormat")]
+    pub fn message_format(&self) -> MessageFormat {
+        self.message_format
+    }
+
+    /// Sets the form of messages that are begun from now on. It belongs to this handle and the
+    /// folders it gives, not to its other clones.
+    pub fn set_message_format(&mut self, format: MessageFormat) -> &mut Self {
+        self.message_format = format;
+        self
     }
 
     /// The code page of messages that are begun from now on; UTF-8 by default.

@@ -11,7 +11,9 @@ use crate::format::address::Address;
 use crate::format::code_page::Charset;
 use crate::format::compose::{Boundaries, Composition};
 use crate::format::field::{self, Mailbox};
+use crate::format::uuencode;
 use crate::limits::Limits;
+use crate::message_format::{EncodingMethod, MessageFormat};
 use crate::recipients::{Recipient, RecipientType};
 use crate::transport::no_way;
 
@@ -130,6 +132,7 @@ impl Checked {
             headers: &draft.headers,
             charset: self.charset(draft),
             text: draft.text.as_deref(),
+            as_text: is_sent_as_text(draft),
             html: draft.html.as_deref(),
             attachments: draft
                 .attachments
@@ -139,6 +142,20 @@ impl Checked {
             boundaries: Boundaries::new(),
         }
     }
+}
+
+/// Whether the text form is asked for and can hold the message.
+fn is_sent_as_text(draft: &Draft) -> bool {
+    let text = draft.text.as_deref().unwrap_or_default();
+    let is_plain = |attachment: &DraftAttachment| {
+        attachment.name().is_ascii() && attachment.encoding_method() != Some(EncodingMethod::Base64)
+    };
+    draft.message_format == MessageFormat::Text
+        && draft.html.is_none()
+        && draft.attachments.iter().all(is_plain)
+        && !text
+            .split(['\r', '\n'])
+            .any(|line| uuencode::begins_file(line.as_bytes()))
 }
 
 fn mailbox(field: &str, name: &str, address: &str) -> Result<Mailbox> {

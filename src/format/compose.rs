@@ -3,12 +3,13 @@
 //! It trusts that values were checked (`field::check`) and does nothing by halves: what it writes
 //! is a whole message of RFC 5322 or an error.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::code_page::Charset;
 use super::encode::{Sink, Source, TextEncoding, canonical_lines, write_base64};
 use super::field::{self, Mailbox};
-use super::{html, media_type};
+use super::{html, media_type, uuencode};
 use crate::error::Result;
 use crate::importance::Importance;
 
@@ -30,6 +31,8 @@ pub(crate) struct Composition<'a> {
     pub(crate) charset: Charset,
     pub(crate) text: Option<&'a str>,
     pub(crate) html: Option<&'a str>,
+    /// As uninterrupted text, the attachments uuencoded in it.
+    pub(crate) as_text: bool,
     pub(crate) attachments: Vec<Attachment<'a>>,
     /// Made once for a message, so that every copy of it is the same.
     pub(crate) boundaries: Boundaries,
@@ -72,6 +75,9 @@ impl Composition<'_> {
     /// Writes the message.
     pub(crate) fn write(&self, to: &mut dyn Sink) -> Result<()> {
         to.put(self.header().as_bytes())?;
+        if self.as_text {
+            return self.text_with_files(to);
+        }
         let (inline, files): (Vec<_>, Vec<_>) = self
             .attachments
             .iter()
@@ -116,6 +122,23 @@ impl Composition<'_> {
             header += &field::unstructured(name, value, self.charset);
         }
         header + "MIME-Version: 1.0\r\n"
+    }
+
+    /// One text part, and the files in its text.
+    fn text_with_files(&self, to: &mut dyn Sink) -> Result<()> {
+        let text = canonical_lines(self.text.unwrap_or_default());
+        let encoding = write_flat_text(&text, self.charset, to)?;
+        if !self.attachments.is_empty() && !text.is_empty() && !text.ends_with("\r\n") {
+            to.put(b"\r\n")?;
+        }
+        for attachment in &self.attachments {
+            let mut source = (attachment.open)()?;
+            uuencode::write(&attachment.name, source.as_mut(), |line| {
+                encoding.write(line.as_bytes(), to)?;
+                to.put(b"\r\n")
+            })?;
+        }
+        Ok(())
     }
 
     /// Text alone, or text and HTML, and what the HTML shows.
@@ -173,19 +196,45 @@ fn multipart(kind: &str, boundary: &str, parameters: &str) -> String {
 
 fn write_text(subtype: &str, text: &str, charset: Charset, to: &mut dyn Sink) -> Result<()> {
     let text = canonical_lines(text);
-    let (label, octets) = match charset.encode(&text) {
+    let (label, octets) = labelled(&text, charset);
+    let encoding = TextEncoding::of(&octets, label == "iso-2022-jp");
+    put_text_header(subtype, label, encoding, to)?;
+    encoding.write(&octets, to)
+}
+
+/// The octets of a text, and the name of the character set they are in.
+fn labelled(text: &str, charset: Charset) -> (&'static str, Cow<'_, [u8]>) {
+    match charset.encode(text) {
         _ if text.is_ascii() => ("us-ascii", text.as_bytes().into()),
         Some(octets) => (charset.label, octets),
         None => (Charset::UTF_8.label, text.as_bytes().into()),
+    }
+}
+
+/// The same, in an encoding that goes on line by line after it; returns which.
+fn write_flat_text(text: &str, charset: Charset, to: &mut dyn Sink) -> Result<TextEncoding> {
+    let (label, octets) = labelled(text, charset);
+    let encoding = match TextEncoding::of(&octets, label == "iso-2022-jp") {
+        TextEncoding::Base64 => TextEncoding::QuotedPrintable,
+        other => other,
     };
-    let encoding = TextEncoding::of(&octets, label == "iso-2022-jp");
+    put_text_header("plain", label, encoding, to)?;
+    encoding.write(&octets, to)?;
+    Ok(encoding)
+}
+
+fn put_text_header(
+    subtype: &str,
+    charset: &str,
+    encoding: TextEncoding,
+    to: &mut dyn Sink,
+) -> Result<()> {
     let header = format!(
-        "Content-Type: text/{subtype}; charset={label}\r\n\
+        "Content-Type: text/{subtype}; charset={charset}\r\n\
          Content-Transfer-Encoding: {}\r\n\r\n",
         encoding.name()
     );
-    to.put(header.as_bytes())?;
-    encoding.write(&octets, to)
+    to.put(header.as_bytes())
 }
 
 fn write_attachment(

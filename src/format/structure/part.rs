@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::super::fields;
 use super::super::parameters::Parameters;
+use super::super::{fields, media_type};
 
 /// What a part holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Part {
         let text = |name| fields::first(section, name).map(|field| field.text());
         let content_type = value("Content-Type").map(|value| Parameters::parse(&value));
         let disposition = value("Content-Disposition").map(|value| Parameters::parse(&value));
-        let media_type = media_type(content_type.as_ref(), in_digest);
+        let media_type = type_of(content_type.as_ref(), in_digest);
         let is_multipart = media_type.starts_with("multipart/");
         let of_type = |name| content_type.as_ref().and_then(|read| read.text(name));
         let file_name = disposition
@@ -90,6 +90,15 @@ impl Part {
         part
     }
 
+    /// A file that stands outside the structure.
+    pub(crate) fn of_file(name: String, len: u64) -> Self {
+        let mut part = Self::rest(0, None);
+        media_type::of_file_name(&name).clone_into(&mut part.media_type);
+        part.file_name = Some(bounded(name));
+        part.body = 0..len;
+        part
+    }
+
     pub(crate) fn is_text(&self) -> bool {
         self.media_type == "text/plain"
     }
@@ -99,7 +108,7 @@ impl Part {
     }
 }
 
-fn media_type(content_type: Option<&Parameters>, in_digest: bool) -> String {
+fn type_of(content_type: Option<&Parameters>, in_digest: bool) -> String {
     let value = content_type.map_or("", |read| read.value.as_str());
     match value.split_once('/') {
         Some((kind, subtype)) if !kind.is_empty() && !subtype.is_empty() => value.to_owned(),

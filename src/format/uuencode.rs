@@ -1,0 +1,236 @@
+//! uuencode: how mail carried files before MIME, within its text.
+
+use super::encode::Source;
+use crate::error::Result;
+
+/// Octets in a full line.
+const LINE: usize = 45;
+
+/// A file found in a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct File {
+    pub(crate) name: Vec<u8>,
+    pub(crate) content: Vec<u8>,
+}
+
+/// Writes a file as a block of lines, from `begin` to `end`.
+pub(crate) fn write(
+    name: &str,
+    from: &mut dyn Source,
+    mut put_line: impl FnMut(&str) -> Result<()>,
+) -> Result<()> {
+    put_line(&format!("begin 644 {name}"))?;
+    let mut block = vec![0; LINE * 1024];
+    loop {
+        let count = from.fill(&mut block)?;
+        if count == 0 {
+            break;
+        }
+        for octets in block.get(..count).unwrap_or_default().chunks(LINE) {
+            put_line(&line(octets))?;
+        }
+    }
+    put_line("`")?;
+    put_line("end")
+}
+
+/// Zero is written as a grave accent, since blanks at a line's end get lost on the way.
+fn line(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(LINE / 3 * 4 + 1);
+    let mut push = |value: u8| {
+        text.push(match value & 63 {
+            0 => '`',
+            value => char::from(value + 32),
+        });
+    };
+    push(u8::try_from(octets.len()).unwrap_or(0));
+    for group in octets.chunks(3) {
+        let at = |index: usize| group.get(index).copied().unwrap_or(0);
+        push(at(0) >> 2);
+        push(at(0) << 4 | at(1) >> 4);
+        push(at(1) << 2 | at(2) >> 6);
+        push(at(2));
+    }
+    text
+}
+
+/// Whether a line of a text would be taken for the beginning of a file.
+pub(crate) fn begins_file(line: &[u8]) -> bool {
+    begin(line).is_some()
+}
+
+/// The name after `begin` and a mode.
+fn begin(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(b"begin ")?;
+    let space = memchr::memchr(b' ', rest)?;
+    let (mode, name) = rest.split_at(space);
+    let is_mode =
+        (3..=4).contains(&mode.len()) && mode.iter().all(|byte| (b'0'..=b'7').contains(byte));
+    let name = name.trim_ascii();
+    (is_mode && !name.is_empty()).then_some(name)
+}
+
+/// Takes the files out of a text. What only looks like one stays text.
+pub(crate) fn split(text: &[u8]) -> (Vec<u8>, Vec<File>) {
+    let mut rest = text;
+    let mut plain = Vec::new();
+    let mut files = Vec::new();
+    while let Some(at) = find_begin(rest) {
+        let (before, from) = rest.split_at(at);
+        plain.extend(before);
+        match read(from) {
+            Some((file, len)) => {
+                files.push(file);
+                rest = from.get(len..).unwrap_or_default();
+            }
+            None => {
+                let end = memchr::memchr(b'\n', from).map_or(from.len(), |end| end + 1);
+                plain.extend(from.get(..end).unwrap_or_default());
+                rest = from.get(end..).unwrap_or_default();
+            }
+        }
+    }
+    plain.extend(rest);
+    (plain, files)
+}
+
+/// Where the next line that begins a file is.
+fn find_begin(text: &[u8]) -> Option<usize> {
+    let starts = memchr::memmem::find_iter(text, b"begin ");
+    starts.into_iter().find(|&at| {
+        let at_line_start = at
+            .checked_sub(1)
+            .is_none_or(|before| text.get(before) == Some(&b'\n'));
+        at_line_start && begins_file(first_line(text.get(at..).unwrap_or_default()).0)
+    })
+}
+
+/// The first line without its end, and its length with it.
+fn first_line(text: &[u8]) -> (&[u8], usize) {
+    let len = memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
+    let line = text.get(..len).unwrap_or_default();
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    (line.strip_suffix(b"\r").unwrap_or(line), len)
+}
+
+/// Reads the block at the beginning of a text and tells its length. A block that the text's end
+/// cuts off gives what there is.
+fn read(text: &[u8]) -> Option<(File, usize)> {
+    let (first, mut at) = first_line(text);
+    let mut file = File {
+        name: begin(first)?.to_vec(),
+        content: Vec::new(),
+    };
+    let mut lines = 0;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        if rest.is_empty() {
+            return (lines > 0).then_some((file, at));
+        }
+        let (line, len) = first_line(rest);
+        at += len;
+        if line.trim_ascii_end() == b"end" {
+            // An empty file has a line too: that of no octets.
+            return (lines > 0).then_some((file, at));
+        }
+        decode_line(line, &mut file.content)?;
+        lines += 1;
+    }
+}
+
+/// Blanks at the end may be lost, and some writers append a check character.
+fn decode_line(line: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let value = |byte: u8| {
+        (32..=96)
+            .contains(&byte)
+            .then_some(byte.wrapping_sub(32) & 63)
+    };
+    let Some((&first, data)) = line.split_first() else {
+        return Some(());
+    };
+    let count = usize::from(value(first)?);
+    let groups = count.div_ceil(3);
+    if data.len() > groups * 4 + 2 {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(groups * 3);
+    for group in 0..groups {
+        let at = |index: usize| value(data.get(group * 4 + index).copied().unwrap_or(b' '));
+        let (a, b, c, d) = (at(0)?, at(1)?, at(2)?, at(3)?);
+        decoded.extend([a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+    }
+    decoded.truncate(count);
+    out.extend(decoded);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(name: &str, mut content: &[u8]) -> String {
+        let mut text = Vec::new();
+        let put_line = |line: &str| {
+            text.extend(format!("{line}\r\n").into_bytes());
+            Ok(())
+        };
+        write(name, &mut content, put_line).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_file_has_exact_lines() {
+        assert_eq!(
+            encode("cat.txt", b"Cat"),
+            "begin 644 cat.txt\r\n#0V%T\r\n`\r\nend\r\n"
+        );
+        assert_eq!(encode("e", b""), "begin 644 e\r\n`\r\nend\r\n");
+        assert_eq!(
+            encode("z", &[0, 0]),
+            "begin 644 z\r\n\"````\r\n`\r\nend\r\n"
+        );
+    }
+
+    #[test]
+    fn files_are_taken_out_and_look_alikes_stay() {
+        let block = "begin 644 a b.txt\n#0V%T\n \nend\n";
+        let text = format!("before\n{block}between\n{block}after");
+        let (plain, files) = split(text.as_bytes());
+        assert_eq!(plain, b"before\nbetween\nafter");
+        assert_eq!(files.len(), 2);
+        assert_eq!(
+            (&files[0].name[..], &files[0].content[..]),
+            (&b"a b.txt"[..], &b"Cat"[..])
+        );
+        for text in [
+            "begin 644 a party\nwith us on Sunday, all of you, and bring your friends along\nend",
+            "begin at the beginning\nend",
+            "We begin 644 x\n#0V%T\nend\n",
+            "begin 644 x",
+        ] {
+            assert_eq!(
+                split(text.as_bytes()),
+                (text.as_bytes().to_vec(), vec![]),
+                "{text}"
+            );
+        }
+        assert_eq!(split(b"begin 644 cut\n#0V%T\n").1[0].content, b"Cat");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_back(content: Vec<u8>, more in "[a-z\n]{0,20}") {
+            let text = encode("x", &content) + &more;
+            let (plain, files) = split(text.as_bytes());
+            proptest::prop_assert_eq!(plain, more.as_bytes());
+            proptest::prop_assert_eq!(&files[0].content, &content);
+        }
+
+        #[test]
+        fn any_text_is_taken_apart_without_loss(text in "(begin 644 x\n|end\n|#0V%T\n|`\n|M|\n){0,12}") {
+            let (plain, files) = split(text.as_bytes());
+            proptest::prop_assert!(plain.len() <= text.len());
+            proptest::prop_assert!(!files.is_empty() || plain == text.as_bytes());
+        }
+    }
+}
