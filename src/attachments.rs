@@ -4,14 +4,33 @@ mod safe_name;
 mod save;
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::body::{self, BodyReader};
+use crate::format::bytes::Bytes;
 use crate::format::structure::{Encoding, Part};
 use crate::format::uuencode;
+use crate::limits::Limits;
+use crate::message_file::EmbeddedMessage;
 use crate::reading::{Origin, write_failed};
+
+/// What an attachment is (`CdoAttachmentTypes`).
+///
+/// ```
+/// assert_eq!(cdonts::AttachmentType::EmbeddedMessage as i32, 4);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "CdoAttachmentTypes")]
+#[non_exhaustive]
+pub enum AttachmentType {
+    /// `CdoFileData`, 1: a file.
+    FileData = 1,
+    /// `CdoEmbeddedMessage`, 4: another message.
+    EmbeddedMessage = 4,
+}
 
 /// The attachments of a received message (CDONTS `Attachments`).
 ///
@@ -43,11 +62,13 @@ impl Attachments {
         origin: &Origin,
         parts: impl Iterator<Item = Part>,
         dot_stuffed: bool,
+        limits: &Limits,
     ) -> Self {
         let one = |part| Attachment {
             origin: origin.clone(),
             part: Arc::new(part),
             dot_stuffed,
+            limits: limits.clone(),
         };
         Self(parts.map(one).collect())
     }
@@ -59,6 +80,7 @@ impl Attachments {
             part: Arc::new(Part::of_file(name, file.content.len() as u64)),
             origin: Origin::Held(Arc::new(file.content)),
             dot_stuffed: false,
+            limits: Limits::default(),
         });
     }
 
@@ -121,6 +143,33 @@ pub struct Attachment {
     origin: Origin,
     part: Arc<Part>,
     dot_stuffed: bool,
+    limits: Limits,
+}
+
+/// The bytes of one part as a message of their own.
+struct PartBytes {
+    bytes: Arc<dyn Bytes>,
+    range: Range<u64>,
+}
+
+impl Bytes for PartBytes {
+    fn len(&self) -> u64 {
+        self.range.end.saturating_sub(self.range.start)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        let left = self.len().saturating_sub(offset);
+        let most = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let within = buffer.get_mut(..most).unwrap_or_default();
+        self.bytes
+            .read_at(within, self.range.start.saturating_add(offset))
+    }
+
+    fn verify(&self) -> Result<()> {
+        self.bytes.verify()
+    }
 }
 
 impl std::fmt::Debug for Attachment {
@@ -144,6 +193,64 @@ impl Attachment {
     /// The type of the content (RFC 2045), in lower case, such as `image/png`.
     pub fn content_type(&self) -> &str {
         &self.part.media_type
+    }
+
+    /// Whether it is a file or another message.
+    #[doc(alias = "Attachment.Type")]
+    pub fn attachment_type(&self) -> AttachmentType {
+        match self.content_type() {
+            "message/rfc822" | "message/global" => AttachmentType::EmbeddedMessage,
+            _ => AttachmentType::FileData,
+        }
+    }
+
+    /// The message that is embedded here; `None` for a file. It stays good when the outer message
+    /// is deleted meanwhile.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// let outer = "Content-Type: message/rfc822\n\nSubject: inner\n\ntext";
+    /// let outer = cdonts::MessageFile::from_bytes(outer)?;
+    /// let inner = outer.attachments()?.get(0).unwrap().source()?.unwrap();
+    /// assert_eq!(inner.subject(), "inner");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the outer message cannot be read or is gone, and when the inner one exceeds a limit.
+    #[doc(alias = "Attachment.Source")]
+    pub fn source(&self) -> Result<Option<EmbeddedMessage>> {
+        if self.attachment_type() == AttachmentType::FileData {
+            return Ok(None);
+        }
+        let (bytes, _) = self.origin.open()?;
+        let range = self.part.body.clone();
+        let limits = &self.limits;
+        let (bytes, dot_stuffed): (Arc<dyn Bytes>, _) = match self.part.encoding {
+            Encoding::Identity | Encoding::Unknown(_) => {
+                (Arc::new(PartBytes { bytes, range }), self.dot_stuffed)
+            }
+            // Mail must not encode a message (RFC 2046 section 5.2.1), but some does.
+            Encoding::Base64 | Encoding::QuotedPrintable => {
+                let mut decoded = Vec::new();
+                body::copy(&mut self.reader()?.0, |block| {
+                    decoded.extend(block);
+                    if decoded.len() > limits.decoded_text {
+                        return Err(Limits::exceeded("decoded_text", limits.decoded_text));
+                    }
+                    Ok(())
+                })?;
+                (Arc::new(decoded), false)
+            }
+        };
+        EmbeddedMessage::embedded(bytes, dot_stuffed, limits).map(Some)
+    }
+
+    /// The Content-Base (RFC 2110), which newer mail does not have.
+    #[doc(alias = "Attachment.ContentBase")]
+    pub fn content_base(&self) -> Option<&str> {
+        self.part.content_base.as_deref()
     }
 
     /// The Content-ID without its brackets, by which HTML shows it as `cid:`.

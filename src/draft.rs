@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use crate::address_entry::AddressEntry;
 use crate::draft_attachments::DraftAttachments;
 use crate::error::{Result, SendError};
-use crate::format::html;
+use crate::format::{html, url};
 use crate::importance::Importance;
 use crate::locale::CodePage;
 use crate::message_format::MessageFormat;
@@ -48,11 +48,13 @@ pub struct Draft {
     from: AddressEntry,
     /// The Sender field, when another than From has sent it.
     sender_field: Option<String>,
-    reply_to: Vec<String>,
+    reply_to: Vec<AddressEntry>,
     recipients: Recipients,
     subject: String,
     text: Option<String>,
     html: Option<String>,
+    content_base: Option<String>,
+    content_location: Option<String>,
     importance: Importance,
     headers: Vec<(String, String)>,
     message_format: MessageFormat,
@@ -82,6 +84,8 @@ impl Draft {
             subject: String::new(),
             text: None,
             html: None,
+            content_base: None,
+            content_location: None,
             importance: Importance::default(),
             headers: Vec::new(),
             message_format: MessageFormat::default(),
@@ -112,6 +116,30 @@ impl Draft {
     /// Sets the From field and the reverse-path, for a program that sends for many.
     pub fn set_sender(&mut self, name: impl Into<String>, address: impl Into<String>) -> &mut Self {
         self.from = AddressEntry::new(name, address);
+        self
+    }
+
+    /// Adds an address that answers are to go to (Reply-To). For what a visitor has typed in: name
+    /// and address are never taken apart.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # let server = MailServer::temporary()?;
+    /// # let session = Session::logon_smtp(&server, "Web", "web@example.com")?;
+    /// # let mut draft = session.outbox().messages().add("Contact form", "...");
+    /// # draft.recipients_mut().add("", "help@example.com", RecipientType::To);
+    /// draft.add_reply_to("Doe, Jane <evil@example.net>", "jane@example.com");
+    /// # draft.send()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn add_reply_to(
+        &mut self,
+        name: impl Into<String>,
+        address: impl Into<String>,
+    ) -> &mut Self {
+        self.reply_to.push(AddressEntry::new(name, address));
         self
     }
 
@@ -158,6 +186,41 @@ impl Draft {
     pub fn set_html_text(&mut self, html: impl Into<String>) -> &mut Self {
         self.html = Some(html.into());
         self
+    }
+
+    /// Sets the base that the URLs in the HTML, or its Content-Location, are relative to.
+    #[doc(alias = "Message.ContentBase")]
+    pub fn set_content_base(&mut self, base: impl Into<String>) -> &mut Self {
+        self.content_base = Some(base.into());
+        self
+    }
+
+    /// Sets the URL that the URLs in the HTML are relative to, itself absolute or relative to the
+    /// base. One field goes out, the absolute Content-Location (RFC 2557).
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # let server = MailServer::temporary()?;
+    /// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+    /// # let mut draft = session.outbox().messages().add("", "");
+    /// draft.set_html_text("<img src=today.gif>");
+    /// draft.set_content_base("http://h.example/graphs/").set_content_location("Jul1998/21Jul98/");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "Message.ContentLocation")]
+    pub fn set_content_location(&mut self, location: impl Into<String>) -> &mut Self {
+        self.content_location = Some(location.into());
+        self
+    }
+
+    fn resolved_location(&self) -> Option<String> {
+        let base = self.content_base.as_deref();
+        match self.content_location.as_deref().or(base) {
+            Some(location) => Some(url::resolve(base.unwrap_or_default(), location)),
+            None => None,
+        }
     }
 
     /// The importance, normal by default.

@@ -8,9 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::compose;
 use crate::format::encode::Source;
-use crate::format::{field, media_type};
+use crate::format::{field, media_type, url};
 use crate::fs::outside;
+use crate::message::Message;
 use crate::message_format::EncodingMethod;
+use crate::reading::VisibleBytes;
 
 /// The attachments of a [`Draft`](crate::Draft) (CDONTS `Attachments` in the Outbox).
 ///
@@ -63,12 +65,36 @@ impl DraftAttachments {
         self.add(name.into(), Kind::Reader(Box::new(from)))
     }
 
+    /// Attaches a copy of a received message, as it is now: it may be deleted before the draft is
+    /// sent. It is named after its subject. An error of opening it shows at `send`.
+    ///
+    /// It goes as `message/rfc822`, but as a plain `.eml` file when it holds what mail must not
+    /// hold unencoded: 8-bit characters or very long lines.
+    pub fn add_message(&mut self, message: &Message) -> &mut DraftAttachment {
+        let name = if message.subject().is_empty() {
+            "message.eml".to_owned()
+        } else {
+            format!("{}.eml", message.subject().replace(['/', '\\'], "_"))
+        };
+        let source = match message.reading().visible_bytes() {
+            Ok(bytes) => Kind::Message(bytes),
+            Err(error) => Kind::Gone(error.kind(), error.to_string()),
+        };
+        let is_plain = matches!(&source, Kind::Message(bytes) if bytes.is_plain().unwrap_or(false));
+        let attachment = self.add(name, source);
+        if is_plain {
+            attachment.content_type = Some("message/rfc822".to_owned());
+        }
+        attachment
+    }
+
     fn add(&mut self, name: String, source: Kind) -> &mut DraftAttachment {
         self.0.push_mut(DraftAttachment {
             name,
             content_type: None,
             content_id: None,
             content_location: None,
+            content_base: None,
             encoding_method: None,
             source: Mutex::new(source),
         })
@@ -134,6 +160,10 @@ enum Kind {
     Reader(Box<dyn ReadSeek>),
     /// A file that could not be opened when it was attached.
     Failed(PathBuf, io::ErrorKind, String),
+    /// A received message, open.
+    Message(VisibleBytes),
+    /// A received message that could not be opened when it was attached.
+    Gone(ErrorKind, String),
 }
 
 /// One attachment of a [`Draft`](crate::Draft).
@@ -157,6 +187,7 @@ pub struct DraftAttachment {
     content_type: Option<String>,
     content_id: Option<String>,
     content_location: Option<String>,
+    content_base: Option<String>,
     encoding_method: Option<EncodingMethod>,
     // A lock, since a reader need not be `Sync` and the error of a failed send must be.
     source: Mutex<Kind>,
@@ -213,6 +244,19 @@ impl DraftAttachment {
         self
     }
 
+    /// The base that the Content-Location is relative to.
+    #[doc(alias = "Attachment.ContentBase")]
+    pub fn content_base(&self) -> Option<&str> {
+        self.content_base.as_deref()
+    }
+
+    /// Sets the base that the Content-Location is relative to. No field of its own is sent for it:
+    /// the location goes out in its absolute form (RFC 2557).
+    pub fn set_content_base(&mut self, base: impl Into<String>) -> &mut Self {
+        self.content_base = Some(base.into());
+        self
+    }
+
     /// How it is encoded; `None` is what the form of the message has by default.
     #[doc(alias = "EncodingMethod")]
     pub fn encoding_method(&self) -> Option<EncodingMethod> {
@@ -260,10 +304,13 @@ impl DraftAttachment {
         {
             return invalid("the Content-ID is printable ASCII without blanks and brackets");
         }
-        if let Some(location) = &self.content_location
-            && !is_url(location)
+        for location in [&self.content_location, &self.content_base]
+            .into_iter()
+            .flatten()
         {
-            return invalid("the Content-Location is a URL in ASCII; percent-encode the rest");
+            if !is_url(location) {
+                return invalid("the Content-Location is a URL in ASCII; percent-encode the rest");
+            }
         }
         Ok(())
     }
@@ -275,6 +322,8 @@ impl DraftAttachment {
                 let measured = reader.seek(SeekFrom::End(0));
                 measured.map_err(|source| self.failed(source))
             }
+            Kind::Message(bytes) => Ok(bytes.len()),
+            Kind::Gone(kind, text) => Err(Error::new(*kind, text.clone()).with_field(self.label())),
             Kind::Failed(path, kind, text) => {
                 let source = io::Error::new(*kind, text.clone());
                 Err(Error::io("open the attachment", path, source).with_field(self.label()))
@@ -290,21 +339,39 @@ impl DraftAttachment {
         } else {
             name
         };
+        let is_message = matches!(&*self.source(), Kind::Message(_))
+            && self.content_type.as_deref() == Some("message/rfc822");
         compose::Attachment {
             name: name.to_owned(),
-            media_type: compose::attachment_type(self.content_type.as_deref(), name),
+            media_type: if is_message {
+                "message/rfc822".to_owned()
+            } else {
+                compose::attachment_type(self.content_type.as_deref(), name)
+            },
+            is_message,
             content_id: self.content_id.as_deref(),
-            content_location: self.content_location.as_deref(),
+            content_location: self.location(),
             open: Box::new(|| self.open()),
         }
+    }
+
+    /// The location, with the base resolved in it: readers of today know no other (RFC 2557).
+    fn location(&self) -> Option<String> {
+        let base = self.content_base.as_deref().unwrap_or_default();
+        let location = self.content_location.as_deref()?;
+        Some(url::resolve(base, location))
     }
 
     /// Begins to read from the beginning, as many octets as the reader has now.
     fn open(&self) -> Result<Box<dyn Source + '_>> {
         let left = self.measure()?;
         let mut source = self.source();
-        if let Kind::Reader(reader) = &mut *source {
-            reader.rewind().map_err(|source| self.failed(source))?;
+        match &mut *source {
+            Kind::Reader(reader) => {
+                reader.rewind().map_err(|source| self.failed(source))?;
+            }
+            Kind::Message(bytes) => return Ok(Box::new(bytes.source())),
+            Kind::Failed(..) | Kind::Gone(..) => {}
         }
         Ok(Box::new(Content {
             attachment: self,

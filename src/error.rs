@@ -178,7 +178,8 @@ impl Error {
         self.0.kind
     }
 
-    /// The header field it is about, in header spelling (`Some("To")`), or the name of an attachment.
+    /// The header field it is about, in header spelling (`Some("To")`), or the name of an
+    /// attachment; at log-on `Name` or `Address`.
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
     }
@@ -251,6 +252,7 @@ fn kind_of(source: &io::Error) -> ErrorKind {
     match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::PathNotFound,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::NoAccess,
+        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => ErrorKind::InvalidValue,
         io::ErrorKind::CrossesDevices => ErrorKind::Configuration,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
         _ => ErrorKind::Io,
@@ -259,7 +261,7 @@ fn kind_of(source: &io::Error) -> ErrorKind {
 
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::NoAccess => "; let the account of this program change it",
+        ErrorKind::NoAccess => "; check the rights of the account that this program runs under",
         ErrorKind::Configuration => {
             "; put the state directory on the file system of Pickup and Drop with `state_dir`"
         }

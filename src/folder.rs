@@ -54,6 +54,18 @@ impl Folder {
     }
 }
 
+impl Folder {
+    /// The session that it is of: its parent in CDONTS.
+    #[doc(alias = "Folder.Parent")]
+    #[doc(alias = "Folder.Session")]
+    pub fn session(&self) -> &Session {
+        match self {
+            Self::Inbox(inbox) => inbox.session(),
+            Self::Outbox(outbox) => outbox.session(),
+        }
+    }
+}
+
 /// The received messages of a session's address, and of no other.
 ///
 /// ```
@@ -72,6 +84,13 @@ pub struct Inbox(Session);
 impl Inbox {
     pub(crate) fn new(session: Session) -> Self {
         Self(session)
+    }
+
+    /// The session that it is of: its parent in CDONTS.
+    #[doc(alias = "Folder.Parent")]
+    #[doc(alias = "Folder.Session")]
+    pub fn session(&self) -> &Session {
+        &self.0
     }
 
     /// The display name, `Inbox`.
@@ -93,7 +112,7 @@ impl Inbox {
         let store = self.0.server().drop_store()?;
         let key = self.0.key();
         let scan = store.scan(Whose::Address(key))?;
-        Ok(Messages::new(store, Some(key), scan))
+        Ok(Messages::new(store, Some(&self.0), scan))
     }
 
     /// Waits for a message that `accept` takes, also among those that are there already.
@@ -158,6 +177,13 @@ pub struct Outbox(Session);
 impl Outbox {
     pub(crate) fn new(session: Session) -> Self {
         Self(session)
+    }
+
+    /// The session that it is of: its parent in CDONTS.
+    #[doc(alias = "Folder.Parent")]
+    #[doc(alias = "Folder.Session")]
+    pub fn session(&self) -> &Session {
+        &self.0
     }
 
     /// The display name, `Outbox`.

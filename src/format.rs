@@ -22,4 +22,5 @@ pub(crate) mod media_type;
 pub(crate) mod parameters;
 mod quoted_printable;
 pub(crate) mod structure;
+pub(crate) mod url;
 pub(crate) mod uuencode;

@@ -103,6 +103,9 @@ impl Dir {
     }
 
     fn call<T>(&self, op: Op, name: &OsStr, work: impl FnMut() -> io::Result<T>) -> Result<T> {
+        if name.is_empty() {
+            return self.0.probe.call(op, &self.0.path, work);
+        }
         self.0.probe.call(op, &self.0.path.join(name), work)
     }
 

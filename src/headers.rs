@@ -16,7 +16,8 @@ impl Header {
         &self.name
     }
 
-    /// The value with its folds undone and its encoded words decoded.
+    /// The value with its folds undone and its encoded words decoded, for people to read. Take no
+    /// addresses out of it: a decoded name may hold a comma or brackets.
     pub fn value(&self) -> &str {
         &self.value
     }

@@ -13,6 +13,7 @@ use crate::headers::Headers;
 use crate::importance::Importance;
 use crate::reading::{Origin, Reading};
 use crate::recipients::Recipients;
+use crate::session::Session;
 use crate::store::{DropOrigin, Entry};
 
 /// A received message (CDONTS `Message` in the Inbox). It can be read and deleted, nothing else.
@@ -28,12 +29,16 @@ use crate::store::{DropOrigin, Entry};
 /// # let server = MailServer::temporary()?;
 /// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
 /// for message in session.inbox().messages()? {
+///     // One bad message does not stop the rest.
+///     if let Err(error) = handle(message) {
+///         eprintln!("{error}");
+///     }
+/// }
+///
+/// fn handle(message: Message) -> cdonts::Result<()> {
 ///     println!("{} from {}", message.subject(), message.sender());
 ///     println!("{}", message.text()?);
-///     for attachment in message.attachments()? {
-///         attachment.write_to_dir("saved")?;
-///     }
-///     message.delete()?;
+///     message.delete()
 /// }
 /// # Ok(())
 /// # }
@@ -43,12 +48,13 @@ pub struct Message(Arc<Inner>);
 
 struct Inner {
     origin: DropOrigin,
+    session: Option<Session>,
     sender: AddressEntry,
     reading: Reading,
 }
 
 impl Message {
-    pub(crate) fn new(origin: DropOrigin) -> Self {
+    pub(crate) fn new(origin: DropOrigin, session: Option<Session>) -> Self {
         let rules = &origin.store.rules;
         let reading = Reading::new(
             Origin::Drop(origin.clone()),
@@ -59,11 +65,22 @@ impl Message {
             sender: origin.entry.summary.sender.clone().into(),
             reading,
             origin,
+            session,
         }))
     }
 
     fn entry(&self) -> &Entry {
         &self.0.origin.entry
+    }
+
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.0.reading
+    }
+
+    /// The session that sees it; `None` for an unclaimed message.
+    #[doc(alias = "Message.Session")]
+    pub fn session(&self) -> Option<&Session> {
+        self.0.session.as_ref()
     }
 
     /// The From field: what the sender claims to be.
@@ -118,6 +135,14 @@ impl Message {
         self.0.reading.recipients()
     }
 
+    /// Where answers are to go: the addresses in Reply-To, else the sender's.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    pub fn reply_to(&self) -> Result<Vec<AddressEntry>> {
+        self.0.reading.reply_to()
+    }
+
     /// The importance by Importance or X-Priority; normal without either.
     ///
     /// # Errors
@@ -170,6 +195,34 @@ impl Message {
     /// When the message cannot be read, is gone or exceeds a limit.
     pub fn html_part(&self) -> Result<Option<String>> {
         self.0.reading.html_part()
+    }
+
+    /// The Content-ID of the message or its HTML, without brackets.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    #[doc(alias = "Message.ContentID")]
+    pub fn content_id(&self) -> Result<Option<String>> {
+        self.0.reading.content_id()
+    }
+
+    /// The Content-Location (RFC 2557) of the message or its HTML: what the URLs in the HTML are
+    /// relative to. A Content-Base (RFC 2110) is resolved in it.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    #[doc(alias = "Message.ContentLocation")]
+    pub fn content_location(&self) -> Result<Option<String>> {
+        self.0.reading.content_location()
+    }
+
+    /// The Content-Base (RFC 2110) of the message or its HTML, which newer mail does not have.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    #[doc(alias = "Message.ContentBase")]
+    pub fn content_base(&self) -> Result<Option<String>> {
+        self.0.reading.content_base()
     }
 
     /// The attachments, not read yet.

@@ -35,6 +35,9 @@ use crate::recipients::Recipients;
 #[derive(Clone)]
 pub struct MessageFile(Arc<Inner>);
 
+/// A message that is embedded in another: [`Attachment::source`](crate::Attachment::source).
+pub type EmbeddedMessage = MessageFile;
+
 struct Inner {
     sender: AddressEntry,
     subject: String,
@@ -89,8 +92,16 @@ impl MessageFile {
     }
 
     fn new(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+        Self::embedded(bytes, false, limits)
+    }
+
+    pub(crate) fn embedded(
+        bytes: Arc<dyn Bytes>,
+        dot_stuffed: bool,
+        limits: &Limits,
+    ) -> Result<Self> {
         let size = bytes.len();
-        let reading = Reading::new(Origin::Held(bytes), false, limits.clone());
+        let reading = Reading::new(Origin::Held(bytes), dot_stuffed, limits.clone());
         let first = |value: Vec<u8>| address_list::parse(&value, 1).pop();
         let sender = reading.value("From")?.and_then(first).unwrap_or_default();
         let subject = reading.value("Subject")?.unwrap_or_default();
@@ -123,6 +134,14 @@ impl MessageFile {
     /// When the file cannot be read or exceeds a limit.
     pub fn recipients(&self) -> Result<&Recipients> {
         self.0.reading.recipients()
+    }
+
+    /// Where answers are to go: the addresses in Reply-To, else the sender's.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    pub fn reply_to(&self) -> Result<Vec<AddressEntry>> {
+        self.0.reading.reply_to()
     }
 
     /// The importance; see [`Message::importance`](crate::Message::importance).

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{ErrorKind, Problem, Result};
+use crate::folder::Inbox;
 use crate::message::Message;
+use crate::session::Session;
 use crate::store::{DropOrigin, DropStore, Entry, Scan};
 
 /// The messages of an Inbox as they were when it was asked (CDONTS `Messages`).
@@ -41,7 +43,7 @@ pub struct Messages {
 #[derive(Debug)]
 struct Snapshot {
     store: Arc<DropStore>,
-    reader: Option<String>,
+    session: Option<Session>,
     entries: Vec<Arc<Entry>>,
     problems: Vec<Problem>,
     unreadable: usize,
@@ -62,25 +64,41 @@ impl Snapshot {
         let origin = DropOrigin {
             store: Arc::clone(&self.store),
             entry: Arc::clone(entry),
-            reader: self.reader.clone(),
+            reader: self
+                .session
+                .as_ref()
+                .map(|session| session.key().to_owned()),
         };
-        Some(Message::new(origin))
+        Some(Message::new(origin, self.session.clone()))
     }
 }
 
 impl Messages {
-    pub(crate) fn new(store: &Arc<DropStore>, reader: Option<&str>, scan: Scan) -> Self {
+    pub(crate) fn new(store: &Arc<DropStore>, session: Option<&Session>, scan: Scan) -> Self {
         let unreadable = scan.problems.len();
         Self {
             snapshot: Arc::new(Snapshot {
                 store: Arc::clone(store),
-                reader: reader.map(str::to_owned),
+                session: session.cloned(),
                 problems: scan.own_problems,
                 entries: scan.entries,
                 unreadable,
             }),
             cursor: Cursor::Unset,
         }
+    }
+
+    /// The session that asked for them; `None` for those of
+    /// [`MailServer::unclaimed`](crate::MailServer::unclaimed).
+    #[doc(alias = "Messages.Session")]
+    pub fn session(&self) -> Option<&Session> {
+        self.snapshot.session.as_ref()
+    }
+
+    /// The folder they are in: their parent in CDONTS.
+    #[doc(alias = "Messages.Parent")]
+    pub fn inbox(&self) -> Option<Inbox> {
+        self.session().map(Session::inbox)
     }
 
     /// How many there are.

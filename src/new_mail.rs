@@ -30,7 +30,7 @@ pub enum BodyFormat {
 /// A message without a session, in three lines (CDONTS `NewMail`).
 ///
 /// `to`, `cc` and `bcc` add to what is there, the others replace it; lists are divided by
-/// semicolons. Nothing is checked before [`send`](NewMail::send).
+/// semicolons or commas. Nothing is checked before [`send`](NewMail::send).
 ///
 /// ```
 /// # fn main() -> cdonts::Result<()> {
@@ -75,7 +75,8 @@ impl NewMail {
         self.with(|draft| header::set_from(draft, &from.into()))
     }
 
-    /// Adds recipients.
+    /// Adds recipients: a list in the program's own words. What a person has typed in goes through
+    /// [`recipient`](NewMail::recipient), since a comma in a name would make two of it.
     #[doc(alias = "NewMail.To")]
     pub fn to(self, list: impl Into<String>) -> Self {
         self.with(|draft| header::add_recipients(draft, &list.into(), RecipientType::To))
@@ -91,6 +92,26 @@ impl NewMail {
     #[doc(alias = "NewMail.Bcc")]
     pub fn bcc(self, list: impl Into<String>) -> Self {
         self.with(|draft| header::add_recipients(draft, &list.into(), RecipientType::Bcc))
+    }
+
+    /// Adds a recipient by name and address, which are never taken apart: for what a person has
+    /// typed in.
+    pub fn recipient(
+        self,
+        name: impl Into<String>,
+        address: impl Into<String>,
+        recipient_type: RecipientType,
+    ) -> Self {
+        self.with(|draft| {
+            draft.recipients_mut().add(name, address, recipient_type);
+        })
+    }
+
+    /// Adds an address that answers are to go to; see [`Draft::add_reply_to`].
+    pub fn reply_to(self, name: impl Into<String>, address: impl Into<String>) -> Self {
+        self.with(|draft| {
+            draft.add_reply_to(name, address);
+        })
     }
 
     /// The subject.
@@ -159,6 +180,33 @@ impl NewMail {
     pub fn attach_file_as(self, path: impl AsRef<Path>, name: impl Into<String>) -> Self {
         self.with(|draft| {
             draft.attachments_mut().add_file(path).set_name(name);
+        })
+    }
+
+    /// Attaches a file that the HTML shows under a URL, relative or absolute
+    /// (`<img src="logo.gif">` for `logo.gif`).
+    #[doc(alias = "AttachURL")]
+    #[doc(alias = "NewMail.AttachURL")]
+    pub fn attach_url(self, path: impl AsRef<Path>, content_location: impl Into<String>) -> Self {
+        self.with(|draft| {
+            let attachment = draft.attachments_mut().add_file(path);
+            attachment.set_content_location(content_location);
+        })
+    }
+
+    /// The base that the URLs in the HTML are relative to; see [`Draft::set_content_base`].
+    #[doc(alias = "NewMail.ContentBase")]
+    pub fn content_base(self, base: impl Into<String>) -> Self {
+        self.with(|draft| {
+            draft.set_content_base(base);
+        })
+    }
+
+    /// The URL that the URLs in the HTML are relative to; see [`Draft::set_content_location`].
+    #[doc(alias = "NewMail.ContentLocation")]
+    pub fn content_location(self, location: impl Into<String>) -> Self {
+        self.with(|draft| {
+            draft.set_content_location(location);
         })
     }
 

@@ -1,16 +1,19 @@
 //! Reading a message, wherever it is: what the objects that show one have in common.
 
 use std::io::Write;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use crate::address_entry::AddressEntry;
 use crate::attachments::Attachments;
 use crate::error::{Error, Problem, Result};
 use crate::format::body::{self, BodyReader};
 use crate::format::bytes::{Bytes, read_range};
+use crate::format::encode::Source;
 use crate::format::fields::{self, names_blind_recipients, visible};
 use crate::format::structure::{Encoding, Part, PartKind, Structure, scan};
-use crate::format::{address_list, date, html, uuencode};
+use crate::format::{address_list, date, html, url, uuencode};
 use crate::headers::Headers;
 use crate::importance::Importance;
 use crate::limits::Limits;
@@ -27,6 +30,14 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
+    /// Names the file in an error that does not.
+    fn locate(&self, error: Error) -> Error {
+        match self {
+            Self::Drop(origin) if error.path().is_none() => error.with_path(origin.path()),
+            _ => error,
+        }
+    }
+
     /// The bytes, and where the message begins in them.
     pub(crate) fn open(&self) -> Result<(Arc<dyn Bytes>, u64)> {
         match self {
@@ -113,7 +124,8 @@ impl Reading {
             return Ok(parsed);
         }
         let (bytes, start) = self.origin.open()?;
-        let structure = scan(bytes.as_ref(), start, self.dot_stuffed, &self.limits)?;
+        let structure = scan(bytes.as_ref(), start, self.dot_stuffed, &self.limits)
+            .map_err(|error| self.origin.locate(error))?;
         bytes.verify()?;
         Ok(self.parsed.get_or_init(|| Arc::new(Parsed::new(structure))))
     }
@@ -150,6 +162,25 @@ impl Reading {
         }
         recipients.sort_by_type();
         Ok(self.recipients.get_or_init(|| recipients))
+    }
+
+    /// Addresses are parsed before anything is decoded: an encoded name may hold a comma.
+    pub(crate) fn reply_to(&self) -> Result<Vec<AddressEntry>> {
+        let most = self.limits.recipients;
+        for name in ["Reply-To", "From"] {
+            let entries = match self.value(name)? {
+                Some(value) => address_list::parse(&value, most),
+                None => Vec::new(),
+            };
+            let addressed = entries
+                .into_iter()
+                .filter(|entry| !entry.address.is_empty());
+            let found: Vec<AddressEntry> = addressed.map(Into::into).collect();
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
     }
 
     pub(crate) fn importance(&self) -> Result<Importance> {
@@ -225,11 +256,54 @@ impl Reading {
             .iter()
             .filter_map(|&index| parsed.part(Some(index)))
             .cloned();
-        let mut attachments = Attachments::new(&self.origin, parts, self.dot_stuffed);
+        let mut attachments = Attachments::new(&self.origin, parts, self.dot_stuffed, &self.limits);
         for file in self.uuencoded()?.1 {
             attachments.push_file(file);
         }
         Ok(attachments)
+    }
+
+    /// The part whose Content fields speak for the message: the message itself, or its HTML.
+    fn main_value(&self, of: impl Fn(&Part) -> Option<&String>) -> Result<Option<String>> {
+        let parsed = self.parsed()?;
+        let parts = [parsed.part(Some(0)), parsed.part(parsed.html)];
+        Ok(parts.into_iter().flatten().find_map(of).cloned())
+    }
+
+    pub(crate) fn content_id(&self) -> Result<Option<String>> {
+        self.main_value(|part| part.content_id.as_ref())
+    }
+
+    pub(crate) fn content_base(&self) -> Result<Option<String>> {
+        self.main_value(|part| part.content_base.as_ref())
+    }
+
+    pub(crate) fn content_location(&self) -> Result<Option<String>> {
+        let base = self.content_base()?.unwrap_or_default();
+        let location = self.main_value(|part| part.content_location.as_ref())?;
+        Ok(location.map(|location| url::resolve(&base, &location)))
+    }
+
+    /// The bytes of the message as a reader may see them, which stay good when it is deleted.
+    pub(crate) fn visible_bytes(&self) -> Result<VisibleBytes> {
+        let parsed = self.parsed()?;
+        let (bytes, start) = self.origin.open()?;
+        let body_start = parsed
+            .structure
+            .parts
+            .first()
+            .map_or(start, |part| part.body.start);
+        let section = read_range(bytes.as_ref(), start, body_start)?;
+        let mut ranges: Vec<_> = visible(&section, names_blind_recipients)
+            .into_iter()
+            .map(|range| start + range.start as u64..start + range.end as u64)
+            .collect();
+        ranges.push(body_start..bytes.len());
+        Ok(VisibleBytes {
+            bytes,
+            ranges,
+            dot_stuffed: self.dot_stuffed,
+        })
     }
 
     /// What is wrong with the message and how it was read nevertheless.
@@ -261,27 +335,90 @@ impl Reading {
 
     /// Writes the source as a reader may see it: without the server's run and blind recipients.
     pub(crate) fn write_to(&self, to: &mut dyn Write) -> Result<u64> {
-        let parsed = self.parsed()?;
-        let (bytes, start) = self.origin.open()?;
-        let body_start = parsed
-            .structure
-            .parts
-            .first()
-            .map_or(start, |part| part.body.start);
-        let section = read_range(bytes.as_ref(), start, body_start)?;
-        let mut ranges: Vec<_> = visible(&section, names_blind_recipients)
-            .into_iter()
-            .map(|range| start + range.start as u64..start + range.end as u64)
-            .collect();
-        ranges.push(body_start..bytes.len());
+        self.visible_bytes()?
+            .copy(|block| to.write_all(block).map_err(write_failed))
+    }
+}
+
+/// What a reader may see of an open message.
+pub(crate) struct VisibleBytes {
+    bytes: Arc<dyn Bytes>,
+    ranges: Vec<Range<u64>>,
+    dot_stuffed: bool,
+}
+
+impl VisibleBytes {
+    pub(crate) fn copy(&self, mut put: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
         let mut total = 0;
-        for range in ranges {
-            let mut reader = BodyReader::raw(Arc::clone(&bytes), range, self.dot_stuffed);
-            total += body::copy(&mut reader, |block| {
-                to.write_all(block).map_err(write_failed)
-            })?;
+        for range in &self.ranges {
+            let bytes = Arc::clone(&self.bytes);
+            let mut reader = BodyReader::raw(bytes, range.clone(), self.dot_stuffed);
+            total += body::copy(&mut reader, &mut put)?;
         }
         Ok(total)
+    }
+
+    /// Whether it can go unencoded in mail: ASCII in lines of at most 998 octets, no lone CR.
+    pub(crate) fn is_plain(&self) -> Result<bool> {
+        let (mut line, mut after_cr, mut is_plain) = (0, false, true);
+        self.copy(|block| {
+            for &byte in block {
+                line = if byte == b'\n' { 0 } else { line + 1 };
+                is_plain &= byte.is_ascii() && byte != 0 && line <= 999;
+                is_plain &= !after_cr || byte == b'\n';
+                after_cr = byte == b'\r';
+            }
+            Ok(())
+        })?;
+        Ok(is_plain && !after_cr)
+    }
+
+    /// A source that reads it from the beginning.
+    pub(crate) fn source(&self) -> impl Source + use<> {
+        let readers: Vec<_> = self
+            .ranges
+            .iter()
+            .map(|range| BodyReader::raw(Arc::clone(&self.bytes), range.clone(), self.dot_stuffed))
+            .collect();
+        VisibleSource {
+            readers,
+            rest: Vec::new(),
+        }
+    }
+
+    /// How many octets there are, but for stuffed dots.
+    pub(crate) fn len(&self) -> u64 {
+        self.ranges
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum()
+    }
+}
+
+struct VisibleSource {
+    readers: Vec<BodyReader>,
+    /// Read and not yet given.
+    rest: Vec<u8>,
+}
+
+impl Source for VisibleSource {
+    fn fill(&mut self, block: &mut [u8]) -> Result<usize> {
+        while self.rest.len() < block.len() {
+            let Some(reader) = self.readers.first_mut() else {
+                break;
+            };
+            let read = reader.next_block()?;
+            if read.is_empty() {
+                self.readers.remove(0);
+            } else {
+                self.rest.extend(read);
+            }
+        }
+        let count = self.rest.len().min(block.len());
+        for (to, from) in block.iter_mut().zip(self.rest.drain(..count)) {
+            *to = from;
+        }
+        Ok(count)
     }
 }
 

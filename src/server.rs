@@ -15,7 +15,6 @@ use crate::delivery::{self, Delivered, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::fs::outside::TemporaryDir;
 use crate::messages::Messages;
-use crate::state::new_id;
 use crate::store::{DropStore, Whose};
 
 /// A mail server on this machine: its directories, its local domains, its limits.
@@ -53,6 +52,8 @@ impl MailServer {
     /// Opens the mail server whose directories are below `mailroot`: `Pickup` and `Drop`, which
     /// must be there, and `State`, `Badmail`, which are made when they are needed first.
     ///
+    /// It has no local domain: all that is sent goes into Pickup, for another program to deliver.
+    ///
     /// # Errors
     /// [`PathNotFound`](ErrorKind::PathNotFound) when a directory is missing: with
     /// [`MailServerBuilder::create_directories`] they are made. [`Configuration`](ErrorKind::Configuration)
@@ -79,12 +80,7 @@ impl MailServer {
     /// # Errors
     /// When the system's directory for temporary files cannot be written to.
     pub fn temporary() -> Result<Self> {
-        let root = std::env::temp_dir().join(format!("cdonts-{}", new_id()));
-        Self::builder()
-            .mailroot(&root)
-            .create_directories()
-            .local_domain("example.com")
-            .open_temporary(root)
+        Self::builder().local_domain("example.com").open_temporary()
     }
 
     /// A mail server with other settings than [`MailServer::open`] has.
@@ -124,6 +120,16 @@ impl MailServer {
             delivery::recover(spool)?;
         }
         Ok(store)
+    }
+
+    /// The directory that messages to be sent are put into.
+    pub fn pickup_dir(&self) -> Option<&Path> {
+        self.spool().pickup.as_ref().map(|pickup| pickup.dir.path())
+    }
+
+    /// The directory that received messages are in.
+    pub fn drop_dir(&self) -> Option<&Path> {
+        self.spool().drop.as_ref().map(|drop| drop.root().path())
     }
 
     /// Delivers what is complete in Pickup now, including files of other programs: to Drop what is
@@ -187,8 +193,23 @@ impl MailServer {
     ///
     /// # Errors
     /// When there is no drop or it cannot be listed.
+    ///
+    /// Files that are nobody's are told as a number: all of them being so means that the
+    /// [`Profile`](crate::Profile) is not the right one.
     pub fn problems(&self) -> Result<Vec<Problem>> {
-        Ok(self.drop_store()?.scan(Whose::Nobody)?.problems)
+        let store = self.drop_store()?;
+        let scan = store.scan(Whose::Nobody)?;
+        let mut problems = scan.problems;
+        if !scan.entries.is_empty() {
+            let text = format!(
+                "{} files have no recipient that the profile `{}` knows; is it the right one for \
+                 the server that fills the drop?",
+                scan.entries.len(),
+                store.rules.profile.name()
+            );
+            problems.push(Problem::at(store.root().path(), text));
+        }
+        Ok(problems)
     }
 }
 

@@ -165,6 +165,12 @@ impl Session {
         }
     }
 
+    /// Itself: the root of the objects, which has no parent.
+    #[doc(alias = "Session.Session")]
+    pub fn session(&self) -> &Self {
+        self
+    }
+
     /// The mail server it is logged on at.
     pub fn server(&self) -> &MailServer {
         &self.identity.server

@@ -259,6 +259,27 @@ fn a_message_tells_what_its_sender_wrote() {
 }
 
 #[test]
+fn what_is_shown_of_a_header_holds_no_controls_and_no_second_address() {
+    let root = Root::new();
+    let below = "From: =?utf-8?Q?Jane=0D=0A?= <jane@example.net>\r\n\
+        Reply-To: =?utf-8?B?ZXZpbEBleGFtcGxlLmNvbSwgSmFuZQ==?= <jane@example.org>\r\n\
+        Subject: enc =?utf-8?Q?a=0D=0ABcc:_x@y.z?=\r\n\r\n";
+    root.write("Drop/a.eml", iis_file(&["jane@example.com"], below));
+    let message = only(&root.server(), "jane@example.com");
+    assert_eq!(message.subject(), "enc a  Bcc: x@y.z");
+    assert_eq!(message.sender().name(), "Jane");
+    let answer_to = message.reply_to().unwrap();
+    assert_eq!(answer_to.len(), 1);
+    assert_eq!(
+        (answer_to[0].name(), answer_to[0].address()),
+        ("evil@example.com, Jane", "jane@example.org")
+    );
+    for header in &message.headers().unwrap() {
+        assert!(!header.value().chars().any(char::is_control));
+    }
+}
+
+#[test]
 fn text_and_html_are_made_from_each_other_but_never_kept_for_sent() {
     let root = Root::new();
     let html =

@@ -125,6 +125,36 @@ fn values_of_known_fields_call_their_setters() {
 }
 
 #[test]
+fn what_a_visitor_typed_is_never_taken_apart() {
+    let server = MailServer::temporary().unwrap();
+    let name = "Evil <evil@example.com>, O'Neil <3 (c)";
+    NewMail::new(&server)
+        .from("web@example.com")
+        .recipient(name, "help@example.com", cdonts::RecipientType::To)
+        .reply_to(name, "jane@example.net")
+        .send()
+        .unwrap();
+    let message = only(&server, "help@example.com");
+    let answer_to = message.reply_to().unwrap();
+    assert_eq!(answer_to.len(), 1);
+    assert_eq!(
+        (answer_to[0].name(), answer_to[0].address()),
+        (name, "jane@example.net")
+    );
+    assert_eq!(subjects(&server, "evil@example.com"), [""; 0]);
+    let error = NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com")
+        .reply_to("x\r\ny", "c@d")
+        .send();
+    let error = error.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.field()),
+        (cdonts::ErrorKind::InvalidValue, Some("Reply-To"))
+    );
+}
+
+#[test]
 fn it_becomes_a_draft_that_can_be_read() {
     let server = MailServer::temporary().unwrap();
     let mail = NewMail::new(&server)

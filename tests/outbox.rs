@@ -475,6 +475,10 @@ fn the_first_wrong_field_is_named_and_the_draft_comes_back() {
     );
     let error = mail().attach_file(root.path()).send().unwrap_err();
     assert!(error.to_string().contains("not a regular file"), "{error}");
+    assert_eq!(
+        (error.kind(), error.is_transient()),
+        (ErrorKind::InvalidValue, false)
+    );
     assert_eq!(root.files("Pickup"), [""; 0]);
     assert_eq!(root.files("."), ["Drop", "Pickup"]);
 }

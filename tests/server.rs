@@ -279,6 +279,43 @@ fn the_owner_sees_what_is_nobodys_and_sessions_do_not() {
 }
 
 #[test]
+fn a_wrong_profile_is_told_to_the_owner() {
+    let root = Root::new();
+    root.write("Drop/a.eml", simple(&["jane@example.com"], "s"));
+    let builder = root.builder().drop_writer(Writer::Renames);
+    let problems = builder
+        .profile(Profile::Postfix)
+        .open()
+        .unwrap()
+        .problems()
+        .unwrap();
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0]
+            .text()
+            .starts_with("1 files have no recipient that the profile `postfix`")
+    );
+    assert_eq!(root.server().problems().unwrap(), []);
+}
+
+#[test]
+fn a_temporary_server_can_have_settings_of_its_own() {
+    let builder = MailServer::builder().local_domain("shop.example");
+    let server = builder.open_temporary().unwrap();
+    NewMail::new(&server)
+        .from("a@shop.example")
+        .to("b@shop.example; c@example.com")
+        .send()
+        .unwrap();
+    assert_eq!(messages(&server, "b@shop.example").len(), 1);
+    let pickup = server.pickup_dir().unwrap().to_path_buf();
+    assert_eq!(std::fs::read_dir(&pickup).unwrap().count(), 1);
+    assert!(server.drop_dir().unwrap().is_dir());
+    drop(server);
+    assert!(!pickup.exists());
+}
+
+#[test]
 fn limits_are_the_servers() {
     let root = Root::new();
     root.write("Drop/a.eml", simple(&["jane@example.com"], "s"));

@@ -47,9 +47,13 @@ impl Checked {
         let bcc = of_type(RecipientType::Bcc)?;
         let all = to.iter().chain(&cc).chain(&bcc);
         let addresses = all.map(|mailbox| mailbox.address.clone()).collect();
+        let reply_to = draft
+            .reply_to
+            .iter()
+            .map(|entry| mailbox("Reply-To", entry.name(), entry.address()));
         let checked = Self {
             sender: single("Sender", draft.sender_field.as_deref())?,
-            reply_to: list("Reply-To", &draft.reply_to)?,
+            reply_to: reply_to.collect::<Result<_>>()?,
             recipients: without_doubles(addresses, spool.case_sensitive),
             from,
             to,
@@ -131,6 +135,7 @@ impl Checked {
             importance: draft.importance,
             headers: &draft.headers,
             charset: self.charset(draft),
+            content_location: draft.resolved_location(),
             text: draft.text.as_deref(),
             as_text: is_sent_as_text(draft),
             html: draft.html.as_deref(),
@@ -179,21 +184,10 @@ fn checked_recipients(draft: &Draft, kind: RecipientType) -> Result<Vec<Mailbox>
     draft.recipients.of_type(kind).map(check).collect()
 }
 
-fn list(field: &str, values: &[String]) -> Result<Vec<Mailbox>> {
-    let mut found = Vec::new();
-    for value in values {
-        for (name, address) in split_list(value) {
-            found.push(mailbox(field, &name, &address)?);
-        }
-    }
-    Ok(found)
-}
-
 fn single(field: &str, value: Option<&str>) -> Result<Option<Mailbox>> {
     let Some(value) = value else { return Ok(None) };
-    let mut found = list(field, &[value.to_owned()])?;
-    match (found.pop(), found.is_empty()) {
-        (Some(one), true) => Ok(Some(one)),
+    match split_list(value).as_slice() {
+        [(name, address)] => mailbox(field, name, address).map(Some),
         _ => Err(Error::new(ErrorKind::InvalidValue, "it holds one address").with_field(field)),
     }
 }
@@ -209,6 +203,17 @@ fn check_values(draft: &Draft) -> Result<()> {
         field::check(name, value)?;
         if is_structured(name) && (!value.is_ascii() || value.contains("=?")) {
             let message = "this field holds identifiers or addresses of the web in ASCII only";
+            return Err(Error::new(ErrorKind::InvalidValue, message).with_field(name));
+        }
+    }
+    for (name, value) in [
+        ("Content-Base", &draft.content_base),
+        ("Content-Location", &draft.content_location),
+    ] {
+        let is_url =
+            |text: &String| text.len() <= 900 && text.bytes().all(|b| b.is_ascii_graphic());
+        if value.as_ref().is_some_and(|value| !is_url(value)) {
+            let message = "it is a URL in ASCII; percent-encode the rest";
             return Err(Error::new(ErrorKind::InvalidValue, message).with_field(name));
         }
     }

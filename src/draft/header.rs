@@ -20,7 +20,11 @@ pub(super) fn add(draft: &mut Draft, name: String, value: String) {
         "to" => add_recipients(draft, &value, RecipientType::To),
         "cc" => add_recipients(draft, &value, RecipientType::Cc),
         "bcc" => add_recipients(draft, &value, RecipientType::Bcc),
-        "reply-to" => draft.reply_to.push(value),
+        "reply-to" => draft.reply_to.extend(
+            split_list(&value)
+                .into_iter()
+                .map(|(name, address)| AddressEntry::new(name, address)),
+        ),
         "sender" => draft.sender_field = Some(value),
         "subject" => draft.subject = value,
         "importance" => match Importance::from_name(&value) {

@@ -1,7 +1,7 @@
 //! Reading the addresses of From, To, Cc and their like, as real mail writes them.
 
 use super::cursor::{Cursor, is_blank};
-use super::encoded_word;
+use super::fields;
 
 /// A display name and an address as the sender wrote them, decoded but not checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,17 +127,16 @@ impl Phrase {
     }
 
     fn name(&self) -> String {
-        let name = encoded_word::decode(&self.text);
-        let name = name.trim();
+        let name = fields::text_of(&self.text);
         if name.is_empty() {
             self.comment()
         } else {
-            name.to_owned()
+            name
         }
     }
 
     fn comment(&self) -> String {
-        encoded_word::decode(&self.comment).trim().to_owned()
+        fields::text_of(&self.comment)
     }
 
     /// Without brackets: an address up to the first blank, or only a name.
@@ -154,7 +153,7 @@ impl Phrase {
         let address = first_word(&glued, has_at);
         Entry {
             name: self.comment(),
-            address: encoded_word::decode(address),
+            address: fields::text_of(address),
         }
     }
 }
@@ -198,7 +197,7 @@ fn angle(cursor: &mut Cursor<'_>) -> String {
     if !quoted_text && address.iter().any(|byte| matches!(byte, b':' | b';')) {
         return String::new();
     }
-    encoded_word::decode(&address).trim().to_owned()
+    fields::text_of(&address)
 }
 
 /// Drops the blanks that obsolete syntax allows around dots and at-signs, and at both ends.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::code_page::Charset;
-use super::encode::{Sink, Source, TextEncoding, canonical_lines, write_base64};
+use super::encode::{Sink, Source, TextEncoding, canonical_lines, write_base64, write_lines};
 use super::field::{self, Mailbox};
 use super::{html, media_type, uuencode};
 use crate::error::Result;
@@ -29,6 +29,8 @@ pub(crate) struct Composition<'a> {
     pub(crate) headers: &'a [(String, String)],
     /// Of texts and names; what it lacks goes out in UTF-8.
     pub(crate) charset: Charset,
+    /// Of the HTML, which its URLs are relative to.
+    pub(crate) content_location: Option<String>,
     pub(crate) text: Option<&'a str>,
     pub(crate) html: Option<&'a str>,
     /// As uninterrupted text, the attachments uuencoded in it.
@@ -43,7 +45,9 @@ pub(crate) struct Attachment<'a> {
     pub(crate) name: String,
     pub(crate) media_type: String,
     pub(crate) content_id: Option<&'a str>,
-    pub(crate) content_location: Option<&'a str>,
+    pub(crate) content_location: Option<String>,
+    /// A message that goes as it is: mail must not encode one (RFC 2046 section 5.2.1).
+    pub(crate) is_message: bool,
     pub(crate) open: Box<dyn Fn() -> Result<Box<dyn Source + 'a>> + 'a>,
 }
 
@@ -163,15 +167,22 @@ impl Composition<'_> {
         to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
     }
 
+    fn html_part(&self, html: &str, to: &mut dyn Sink) -> Result<()> {
+        if let Some(location) = &self.content_location {
+            to.put(field::verbatim("Content-Location", location).as_bytes())?;
+        }
+        write_text("html", html, self.charset, to)
+    }
+
     fn related(&self, html: &str, inline: &[&Attachment<'_>], to: &mut dyn Sink) -> Result<()> {
         if inline.is_empty() {
-            return write_text("html", html, self.charset, to);
+            return self.html_part(html, to);
         }
         let boundary = self.boundaries.of("related");
         let root = ";\r\n type=\"text/html\"";
         to.put(multipart("related", &boundary, root).as_bytes())?;
         to.put(format!("--{boundary}\r\n").as_bytes())?;
-        write_text("html", html, self.charset, to)?;
+        self.html_part(html, to)?;
         for attachment in inline {
             to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
             write_attachment(attachment, "inline", self.charset, to)?;
@@ -255,13 +266,22 @@ fn write_attachment(
     if let Some(id) = attachment.content_id {
         header += &field::verbatim("Content-ID", &format!("<{id}>"));
     }
-    if let Some(location) = attachment.content_location {
+    if let Some(location) = &attachment.content_location {
         header += &field::verbatim("Content-Location", location);
     }
-    header += "Content-Transfer-Encoding: base64\r\n\r\n";
+    let encoding = if attachment.is_message {
+        "7bit"
+    } else {
+        "base64"
+    };
+    header += &format!("Content-Transfer-Encoding: {encoding}\r\n\r\n");
     to.put(header.as_bytes())?;
     let mut source = (attachment.open)()?;
-    write_base64(source.as_mut(), to)
+    if attachment.is_message {
+        write_lines(source.as_mut(), to)
+    } else {
+        write_base64(source.as_mut(), to)
+    }
 }
 
 /// The type an attachment goes out under. A message or a multipart must not be base64

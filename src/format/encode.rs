@@ -186,6 +186,27 @@ pub(crate) fn write_base64(from: &mut dyn Source, to: &mut dyn Sink) -> Result<(
     }
 }
 
+/// Writes lines as they are, each ended by CR LF.
+pub(crate) fn write_lines(from: &mut dyn Source, to: &mut dyn Sink) -> Result<()> {
+    let mut block = vec![0; 64 * 1024];
+    let mut last = 0;
+    loop {
+        let count = from.fill(&mut block)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let mut out = Vec::with_capacity(count + count / 32);
+        for &byte in block.get(..count).unwrap_or_default() {
+            if byte == b'\n' && last != b'\r' {
+                out.push(b'\r');
+            }
+            out.push(byte);
+            last = byte;
+        }
+        to.put(&out)?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,9 +33,15 @@ impl Field<'_> {
     }
 }
 
-/// An unfolded value as text for a reader.
+/// An unfolded value as text for a reader. An encoded word can hold line ends and other controls,
+/// which would forge a line in a log or break the answer: they become blanks.
 pub(crate) fn text_of(value: &[u8]) -> String {
-    encoded_word::decode(value).trim().to_owned()
+    shown(&encoded_word::decode(value))
+}
+
+/// Text of a header as it is shown: controls as blanks, none at the ends.
+pub(crate) fn shown(text: &str) -> String {
+    text.trim().replace(|c: char| c.is_control(), " ")
 }
 
 /// Undoes the folds: only the line ends go, the white space stays.

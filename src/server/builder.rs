@@ -16,7 +16,7 @@ use crate::format::address::domain_key;
 use crate::fs::{Dir, Modes, Probe};
 use crate::limits::Limits;
 use crate::profile::Profile;
-use crate::state::{Setting, State};
+use crate::state::{Setting, State, new_id};
 use crate::store::settle::Settling;
 use crate::store::{DropRules, DropStore, Writer};
 
@@ -78,7 +78,6 @@ pub struct MailServerBuilder {
     limits: Limits,
     authorize: Option<Box<Authorize>>,
     rebuild_state: bool,
-    temporary: bool,
     pub(crate) probe: Probe,
 }
 
@@ -93,8 +92,8 @@ impl MailServerBuilder {
         self
     }
 
-    /// Makes the directories that are missing (with a mailroot `Pickup`, `Drop`, `Queue` and
-    /// `Badmail`). Off by default: a Pickup that nobody empties would swallow mail.
+    /// Makes the directories that are missing (with a mailroot `Pickup`, `Drop`, `Badmail`, and
+    /// `Queue`, which the SMTP service of IIS has). Off by default: a Pickup that nobody empties would swallow mail.
     pub fn create_directories(mut self) -> Self {
         self.create_directories = true;
         self
@@ -204,8 +203,21 @@ impl MailServerBuilder {
         self
     }
 
-    pub(super) fn open_temporary(mut self, root: PathBuf) -> Result<MailServer> {
-        self.temporary = true;
+    /// Opens it in a new directory that is gone with the last clone, whatever mailroot was set: as
+    /// [`MailServer::temporary`], with other settings.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// let server = cdonts::MailServer::builder().local_domain("shop.example").open_temporary()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](MailServerBuilder::open).
+    pub fn open_temporary(mut self) -> Result<MailServer> {
+        let root = std::env::temp_dir().join(format!("cdonts-{}", new_id()));
+        self = self.mailroot(&root).create_directories();
         let server = self.open_at(Some(root.clone()));
         if server.is_err() {
             drop(crate::fs::outside::TemporaryDir::new(root));
@@ -269,8 +281,7 @@ impl MailServerBuilder {
         // What it cannot do now is tried again at each look and told by `deliver_pending`: a drop
         // that can only be read is opened all the same.
         let _ = delivery::recover(&spool);
-        let root = temporary.filter(|_| self.temporary);
-        Ok(MailServer::new(spool, self.authorize, root))
+        Ok(MailServer::new(spool, self.authorize, temporary))
     }
 
     /// The directories of a mailroot where no others were set.
@@ -315,7 +326,7 @@ impl MailServerBuilder {
             Err(failure) if failure.is_gone() => Err(Error::new(
                 ErrorKind::PathNotFound,
                 format!(
-                    "the {name} directory does not exist; make it, or let \
+                    "the {name} directory does not exist; correct the path, make it, or let \
                      `MailServer::builder().create_directories()` do it"
                 ),
             )

@@ -37,6 +37,7 @@ pub(crate) struct Part {
     pub(crate) file_name: Option<String>,
     pub(crate) content_id: Option<String>,
     pub(crate) content_location: Option<String>,
+    pub(crate) content_base: Option<String>,
     pub(super) boundary: Option<Vec<u8>>,
     pub(super) unclosed: bool,
 }
@@ -69,7 +70,8 @@ impl Part {
             is_attachment: disposition.is_some_and(|read| read.value == "attachment"),
             file_name: file_name.map(bounded),
             content_id: text("Content-ID").map(|id| bounded(without_brackets(&id))),
-            content_location: text("Content-Location").map(bounded),
+            content_location: text("Content-Location").map(url),
+            content_base: text("Content-Base").map(url),
             boundary: content_type
                 .filter(|_| is_multipart)
                 .and_then(|read| read.raw("boundary"))
@@ -132,6 +134,13 @@ pub(crate) fn without_brackets(id: &str) -> String {
     let id = id.trim();
     let id = id.strip_prefix('<').unwrap_or(id);
     id.strip_suffix('>').unwrap_or(id).to_owned()
+}
+
+/// A long URL is folded into pieces (RFC 2557 section 4.4): the blanks between them are no part of
+/// it; RFC 2110 put it in quotes.
+fn url(text: String) -> String {
+    let joined: String = text.split_whitespace().collect();
+    bounded(joined.trim_matches('"').to_owned())
 }
 
 /// Ten thousand parts may each have a name: together they must stay small.
