@@ -217,10 +217,8 @@ impl Draft {
 
     fn resolved_location(&self) -> Option<String> {
         let base = self.content_base.as_deref();
-        match self.content_location.as_deref().or(base) {
-            Some(location) => Some(url::resolve(base.unwrap_or_default(), location)),
-            None => None,
-        }
+        let location = self.content_location.as_deref().or(base)?;
+        Some(url::resolve(base.unwrap_or_default(), location))
     }
 
     /// The importance, normal by default.

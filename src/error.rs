@@ -173,6 +173,16 @@ impl Error {
             .with_source(source)
     }
 
+    /// A name that was to be made is there already.
+    pub(crate) fn is_taken(&self) -> bool {
+        let source = self
+            .0
+            .source
+            .as_deref()
+            .and_then(|source| source.downcast_ref::<io::Error>());
+        source.is_some_and(|source| source.kind() == io::ErrorKind::AlreadyExists)
+    }
+
     /// What kind of thing went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::fs::Probe;
 use crate::fs::double::{Fault, Plan};
+use crate::fs::{Op, Probe};
 use crate::{Draft, MailServer, NewMail, Session, Writer};
 
 const FAULTS: [Fault; 6] = [
@@ -134,8 +134,17 @@ fn send_at_every_call(to: &str, local: &[&str], has_remote: bool) {
         fixture.plan.arm(n, fault);
         let sent = draft.send();
         let struck = fixture.plan.struck();
-        fixture.plan.disarm();
+        let calls = fixture.plan.disarm();
         if sent.is_err() {
+            let is_room = calls.get(n).is_some_and(|(op, _)| *op == Op::MakeDir);
+            if matches!(fault, Fault::Before(_)) && is_room && fixture.path("State/locks").exists()
+            {
+                assert_eq!(
+                    fixture.files("State/locks"),
+                    [""; 0],
+                    "a lock is left: {context}"
+                );
+            }
             assert_eq!(
                 fixture.files("Drop"),
                 [""; 0],

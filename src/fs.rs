@@ -166,7 +166,7 @@ impl Dir {
     }
 
     /// Opens a regular file for reading, neither through a link nor waiting for a pipe's writer.
-    /// What is no regular file gives a failure of which `is_irregular` holds.
+    /// What is no regular file is a failure.
     pub(crate) fn open(&self, name: impl AsRef<OsStr>) -> Result<File> {
         let name = name.as_ref();
         let file = self.call(Op::Open, name, || self.0.handle.open(name))?;
@@ -228,6 +228,14 @@ impl Dir {
     pub(crate) fn remove_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = name.as_ref();
         self.call(Op::RemoveDir, name, || self.0.handle.remove_dir(name))
+    }
+
+    /// Removes the directory of that name; whether there is none now.
+    pub(crate) fn is_without(&self, name: &str) -> bool {
+        match self.remove_dir(name) {
+            Ok(()) => true,
+            Err(failure) => failure.is_gone(),
+        }
     }
 
     /// Makes the directory's entries durable.

@@ -3,6 +3,7 @@
 mod drop;
 mod entry;
 mod marks;
+mod moved;
 mod origin;
 mod remove;
 mod scan;

@@ -101,7 +101,7 @@ fn marks_of_files_that_are_gone_are_swept_and_others_stay() {
 }
 
 #[test]
-fn a_mark_that_is_cut_or_foreign_deletes_nothing() {
+fn what_is_no_mark_deletes_nothing_and_a_mark_is_its_name() {
     let root = Root::new();
     root.write(
         "Drop/a.eml",
@@ -110,11 +110,15 @@ fn a_mark_that_is_cut_or_foreign_deletes_nothing() {
     let server = root.server();
     only(&server, "jane@example.com").delete().unwrap();
     let name = root.files("State/marks").remove(0);
-    let mark = std::fs::read(root.join("State/marks").join(&name)).unwrap();
-    root.write(&format!("State/marks/{name}"), &mark[..mark.len() - 3]);
+    // What it holds is for people.
+    root.write(&format!("State/marks/{name}"), "");
+    assert_eq!(messages(&root.server(), "jane@example.com").len(), 0);
+    std::fs::remove_file(root.join("State/marks").join(&name)).unwrap();
+    root.write(&format!("State/marks/{}", &name[..name.len() - 1]), "cut");
     root.write("State/marks/strange", [0xff; 9000]);
-    root.dir("State/marks/directory");
+    root.dir("State/marks/a-directory");
     assert_eq!(messages(&root.server(), "jane@example.com").len(), 1);
+    assert_eq!(messages(&root.server(), "joe@example.com").len(), 1);
 }
 
 #[test]

@@ -381,6 +381,54 @@ fn a_claim_of_a_dead_process_goes_back_under_another_name_if_its_own_is_taken() 
 }
 
 #[test]
+fn one_obstacle_holds_up_no_other_recovery() {
+    let root = Root::new();
+    drop(root.delivering());
+    NewMail::new(&root.delivering())
+        .from("a@example.com")
+        .to("b@example.com; c@example.com")
+        .send()
+        .unwrap();
+    // A claim of a Pickup that this server does not have, and something that nobody made.
+    root.dir("State/staging/0claim/claim");
+    root.write("State/staging/0claim/claim/a.eml", "x");
+    root.dir("State/removing/0strange/strange");
+    root.dir("State/staging/1dead/drop");
+    root.write("State/staging/1dead/drop/x.eml", "half");
+    let room = "State/removing/1dead/flat_1_2_3";
+    root.dir(room);
+    root.write(
+        &format!("{room}/back.eml"),
+        simple(&["jane@example.com"], "goes back"),
+    );
+    let server = MailServer::builder()
+        .drop_dir(root.join("Drop"), cdonts::Profile::IisDrop)
+        .drop_writer(Writer::Renames)
+        .open()
+        .unwrap();
+    assert_eq!(subjects(&server, "jane@example.com"), ["goes back"]);
+    assert_eq!(root.files("State/staging"), ["0claim"]);
+    assert_eq!(root.files("State/removing"), ["0strange"]);
+}
+
+#[test]
+fn an_empty_line_on_top_of_a_foreign_file_does_not_end_its_header() {
+    let root = Root::new();
+    let server = root.delivering();
+    root.write(
+        "Pickup/a.eml",
+        "\r\n\nFrom: a@example.com\r\nBcc: jane@example.com\r\nSubject: s\r\n\r\nbody",
+    );
+    assert_eq!(server.deliver_now().unwrap().messages(), 1);
+    let message = only(&server, "jane@example.com");
+    assert_eq!(
+        (message.subject(), message.text().unwrap().as_str()),
+        ("s", "body")
+    );
+    assert!(!source(&message).contains("Bcc"));
+}
+
+#[test]
 fn what_another_process_is_at_work_on_is_left_alone() {
     let root = Root::new();
     let server = root.delivering();

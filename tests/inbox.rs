@@ -410,6 +410,51 @@ fn a_maildir_is_read_in_new_and_cur_and_never_in_tmp() {
 }
 
 #[test]
+fn a_listing_keeps_little_of_a_long_field() {
+    let root = Root::new();
+    let below = format!(
+        "From: {0} <a@example.net>\r\nSubject: {0}\r\n\r\n",
+        "x".repeat(60_000)
+    );
+    root.write("Drop/a.eml", iis_file(&["jane@example.com"], &below));
+    let message = only(&root.server(), "jane@example.com");
+    assert!(message.subject().len() < 5000 && message.sender().name().len() < 5000);
+    assert_eq!(
+        message
+            .headers()
+            .unwrap()
+            .get("Subject")
+            .unwrap()
+            .value()
+            .len(),
+        60_000
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn who_may_only_read_reads_although_something_waits_to_be_moved() {
+    use std::os::unix::fs::PermissionsExt;
+    if !modes_bind() {
+        return;
+    }
+    let root = Root::new();
+    root.write(
+        "Drop/a.eml",
+        simple(&["jane@example.com", "joe@example.com"], "s"),
+    );
+    only(&root.server(), "joe@example.com").delete().unwrap();
+    root.dir("State/committed/0123/drop");
+    for dir in ["State/locks", "State/committed"] {
+        std::fs::set_permissions(root.join(dir), PermissionsExt::from_mode(0o500)).unwrap();
+    }
+    assert_eq!(subjects(&root.server(), "jane@example.com"), ["s"]);
+    for dir in ["State/locks", "State/committed"] {
+        std::fs::set_permissions(root.join(dir), PermissionsExt::from_mode(0o700)).unwrap();
+    }
+}
+
+#[test]
 fn one_odd_file_costs_the_others_nothing() {
     let root = Root::new();
     root.write("Drop/good.eml", simple(&["jane@example.com"], "good"));

@@ -279,6 +279,77 @@ fn the_owner_sees_what_is_nobodys_and_sessions_do_not() {
 }
 
 #[test]
+fn one_directory_for_pickup_and_drop_is_refused() {
+    let root = Root::new();
+    let builder = root
+        .builder()
+        .pickup_dir(root.join("Drop"))
+        .local_domain("example.com");
+    let error = builder.open().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("one directory"), "{error}");
+}
+
+#[test]
+fn a_run_that_is_too_long_is_the_owners_problem_and_nobody_loses_by_it() {
+    let root = Root::new();
+    let recipients: Vec<_> = (0..200)
+        .map(|n| format!("recipient-with-a-long-name-{n}@example.com"))
+        .collect();
+    let all: Vec<_> = recipients.iter().map(String::as_str).collect();
+    root.write("Drop/long.eml", simple(&all, "s"));
+    let mut limits = Limits::default();
+    (limits.recipients, limits.header_section) = (10, 1000);
+    let open = |limits| {
+        root.builder()
+            .drop_writer(Writer::Renames)
+            .limits(limits)
+            .open()
+            .unwrap()
+    };
+    let server = open(limits);
+    for address in [all[0], all[199]] {
+        assert_eq!(messages(&server, address).len(), 0);
+    }
+    let problems = server.problems().unwrap();
+    assert!(problems[0].text().contains("`recipients`"), "{problems:?}");
+    let server = open(Limits::default());
+    for address in [all[0], all[199]] {
+        assert!(
+            !support::source(&only(&server, address))
+                .to_lowercase()
+                .contains("x-receiver")
+        );
+    }
+}
+
+#[test]
+fn limits_can_be_as_good_as_none() {
+    let root = Root::new();
+    root.write("Drop/a.eml", simple(&["jane@example.com"], "s"));
+    root.write("Pickup/b.eml", simple(&["joe@example.com"], "t"));
+    let mut limits = Limits::default();
+    (limits.message, limits.header_section, limits.field) = (u64::MAX, usize::MAX, usize::MAX);
+    (limits.fields, limits.parts, limits.depth) = (usize::MAX, usize::MAX, usize::MAX);
+    (limits.recipients, limits.decoded_text) = (usize::MAX, usize::MAX);
+    let server = root
+        .builder()
+        .local_domain("example.com")
+        .pickup_writer(Writer::Renames)
+        .limits(limits)
+        .open()
+        .unwrap();
+    server.deliver_now().unwrap();
+    assert_eq!(
+        only(&server, "jane@example.com").text().unwrap(),
+        "Hello.\r\n"
+    );
+    let message = only(&server, "joe@example.com");
+    assert_eq!(message.headers().unwrap().len(), 4);
+    assert_eq!(message.recipients().unwrap().len(), 0);
+}
+
+#[test]
 fn a_wrong_profile_is_told_to_the_owner() {
     let root = Root::new();
     root.write("Drop/a.eml", simple(&["jane@example.com"], "s"));

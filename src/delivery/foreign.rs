@@ -163,6 +163,8 @@ fn deliver(
         Judgement::Take(envelope) => {
             let copies = envelope.copies(spool);
             let staged = handover.stage(&copies, &|to| foreign.write(to))?;
+            // No handle is open on what moves with the hand-over.
+            drop(foreign);
             if claim.stat(name)?.stamp != stamp {
                 // Its writer goes on writing: staged is half a message.
                 return Ok(());
@@ -187,6 +189,10 @@ fn deliver(
                 bad_copy(&stem, "BAD", None),
             ];
             let staged = handover.stage(&copies, &|to| foreign.write_whole(to))?;
+            drop(foreign);
+            if claim.stat(name)?.stamp != stamp {
+                return Ok(());
+            }
             done.problems.extend(staged.hand_over()?.move_out());
             done.badmail.push(stem);
             Ok(())
@@ -257,15 +263,16 @@ struct Foreign {
 impl Foreign {
     fn open(spool: &Spool, dir: &Dir, name: &OsStr) -> Result<Self> {
         let bytes: Arc<dyn Bytes> = Arc::new(FileBytes::new(dir.open(name)?)?);
-        let most = spool.limits.header_section as u64 * 2;
+        let most = (spool.limits.header_section as u64).saturating_mul(2);
         let head = read_range(bytes.as_ref(), 0, most)?;
-        let run = match read_run(Profile::IisDrop, &head, true) {
-            Head::Run(run) => run,
-            Head::More => Run::default(),
+        let is_all = head.len() as u64 == bytes.len();
+        let (run, is_cut) = match read_run(Profile::IisDrop, &head, is_all) {
+            Head::Run(run) => (run, false),
+            Head::More => (Run::default(), true),
         };
         let below = head.get(run.end..).unwrap_or_default();
-        let is_all = head.len() as u64 == bytes.len();
         let end = header_end(below).or(is_all.then_some(below.len()));
+        let end = end.filter(|_| !is_cut);
         let section = end.and_then(|end| below.get(..end)).map(<[u8]>::to_vec);
         Ok(Self {
             bytes,
@@ -333,8 +340,13 @@ impl Foreign {
     fn write(&self, to: &mut dyn Sink) -> Result<()> {
         let section = self.section.as_deref().unwrap_or_default();
         let start = self.run.end as u64;
+        // An empty line on top would end the header section below our own fields.
+        let blank = section
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
         for Range { start: from, end } in visible(section, names_blind_recipients) {
-            let range = start + from as u64..start + end as u64;
+            let range = start + from.max(blank) as u64..start + end.max(blank) as u64;
             self.copy(range, self.dot_stuffed, to)?;
         }
         let body = start + section.len() as u64..self.bytes.len();

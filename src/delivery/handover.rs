@@ -38,7 +38,15 @@ impl<'a> Handover<'a> {
     pub(crate) fn begin(spool: &'a Spool) -> Result<Self> {
         let dirs = spool.state.ensure()?;
         let Reserved { id, lock } = dirs.reserve()?;
-        let dir = dirs.staging.make_dir(&id)?;
+        let dir = match dirs.staging.make_dir(&id) {
+            Ok(dir) => dir,
+            Err(failure) => {
+                if dirs.staging.is_without(&id) {
+                    let _ = lock.release();
+                }
+                return Err(failure.into());
+            }
+        };
         Ok(Self {
             spool,
             dirs,

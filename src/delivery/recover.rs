@@ -1,8 +1,6 @@
 //! Recovery: what a process that died has left is finished or undone. It is the same work as at
 //! any start, and doing it twice changes nothing.
 
-use std::sync::Arc;
-
 use super::handover::{CLAIM, Committed};
 use super::spool::Spool;
 use crate::error::{Error, ErrorKind, Problem, Result};
@@ -24,38 +22,48 @@ pub(crate) fn recover(spool: &Spool) -> Result<Vec<Problem>> {
     let Some(dirs) = spool.state.existing()? else {
         return Ok(Vec::new());
     };
-    let mut problems = move_committed(spool, &dirs)?;
-    let mut note = |result: Result<()>| {
-        if let Err(error) = result {
-            problems.push(error.into());
+    let mut problems = Vec::new();
+    each(&dirs.committed, &mut problems, |id, problems| {
+        if let Some(lock) = dirs.take(id)? {
+            problems.extend(Committed::adopt(spool, &dirs, id, lock).move_out());
+        }
+        Ok(())
+    });
+    each(&dirs.staging, &mut problems, |id, _| {
+        if let Some(lock) = dirs.take(id)? {
+            clear_staging(spool, &dirs, id)?;
+            lock.release()?;
+        }
+        Ok(())
+    });
+    if let Some(drop) = &spool.drop {
+        match recover_removing(drop, &dirs) {
+            Ok(more) => problems.extend(more),
+            Err(error) => problems.push(error.into()),
+        }
+    }
+    each(&dirs.locks, &mut problems, |id, _| sweep_lock(&dirs, id));
+    Ok(problems)
+}
+
+/// Does something for each id in a directory; one that fails holds up no other.
+fn each(
+    dir: &Dir,
+    problems: &mut Vec<Problem>,
+    mut work: impl FnMut(&str, &mut Vec<Problem>) -> Result<()>,
+) {
+    let names = match dir.all_names() {
+        Ok(names) => names,
+        Err(failure) => {
+            problems.push(Error::from(failure).into());
+            return;
         }
     };
-    note(sweep_staging(spool, &dirs));
-    if let Some(drop) = &spool.drop {
-        note(recover_removing(drop, &dirs));
+    for id in names.iter().filter_map(|name| name.to_str()) {
+        if let Err(error) = work(id, problems) {
+            problems.push(error.into());
+        }
     }
-    note(sweep_locks(&dirs));
-    Ok(problems)
-}
-
-fn move_committed(spool: &Spool, dirs: &Arc<Dirs>) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
-    for id in dirs.committed.all_names()? {
-        let Some(id) = id.to_str() else { continue };
-        let Some(lock) = dirs.take(id)? else { continue };
-        problems.extend(Committed::adopt(spool, dirs, id, lock).move_out());
-    }
-    Ok(problems)
-}
-
-fn sweep_staging(spool: &Spool, dirs: &Dirs) -> Result<()> {
-    for id in dirs.staging.all_names()? {
-        let Some(id) = id.to_str() else { continue };
-        let Some(lock) = dirs.take(id)? else { continue };
-        clear_staging(spool, dirs, id)?;
-        lock.release()?;
-    }
-    Ok(())
 }
 
 /// Undoes what was staged under an id whose lock we hold: a claim goes back, copies go away.
@@ -99,15 +107,14 @@ fn return_claim(spool: &Spool, staged: &Dir) -> Result<()> {
     Ok(())
 }
 
-/// Removes the locks of ids that nothing is left of.
-fn sweep_locks(dirs: &Dirs) -> Result<()> {
-    for id in dirs.locks.all_names()? {
-        let Some(id) = id.to_str() else { continue };
-        let Some(lock) = dirs.take(id)? else { continue };
-        let gone = |dir: &Dir| dir.stat(id).is_err_and(|failure| failure.is_gone());
-        if gone(&dirs.staging) && gone(&dirs.committed) && gone(&dirs.removing) {
-            lock.release()?;
-        }
+/// Removes the lock of an id that nothing is left of.
+fn sweep_lock(dirs: &Dirs, id: &str) -> Result<()> {
+    let Some(lock) = dirs.take(id)? else {
+        return Ok(());
+    };
+    let gone = |dir: &Dir| dir.stat(id).is_err_and(|failure| failure.is_gone());
+    if gone(&dirs.staging) && gone(&dirs.committed) && gone(&dirs.removing) {
+        lock.release()?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ pub(crate) fn read_run(profile: Profile, head: &[u8], whole: bool) -> Head {
     loop {
         let rest = head.get(at..).unwrap_or_default();
         let Some(len) = complete_field(rest, whole) else {
-            if !whole {
+            if !whole && names.iter().any(|(name, _)| may_begin(rest, name)) {
                 return Head::More;
             }
             break;
@@ -99,6 +99,14 @@ fn names_of(profile: Profile) -> &'static [(&'static [u8], Role)] {
     }
 }
 
+/// Whether what there is of a line can be the beginning of the field of that name.
+fn may_begin(rest: &[u8], name: &[u8]) -> bool {
+    let full = name.iter().chain(b":");
+    rest.iter()
+        .zip(full)
+        .all(|(byte, expected)| byte.eq_ignore_ascii_case(expected))
+}
+
 /// The length of the field at the beginning with its folds, if it certainly ends there.
 fn complete_field(rest: &[u8], whole: bool) -> Option<usize> {
     let mut len = 0;
@@ -131,7 +139,7 @@ impl Run {
             Role::Sender if !self.has_sender => {
                 self.has_sender = true;
                 let address = address_of(value);
-                self.reverse_path = String::from_utf8_lossy(address).into_owned();
+                self.reverse_path = String::from_utf8_lossy(&address).into_owned();
             }
             Role::Recipient => self.add(value),
             Role::TopRecipient if !self.is_addressed() => self.add(value),
@@ -149,7 +157,7 @@ impl Run {
     }
 
     fn add(&mut self, value: &[u8]) {
-        match Address::from_trusted(address_of(value)) {
+        match Address::from_trusted(&address_of(value)) {
             Some(address) => self.recipients.push(address),
             None => self.has_unreadable = true,
         }
@@ -164,21 +172,38 @@ impl Run {
     }
 }
 
-/// The address in a value: what stands in brackets outside quotes, or all of it.
+/// The address in a value: what stands in brackets outside quotes, or all of it; comments dropped.
 ///
 /// Exchange writes parameters behind the bracket, .NET a display name before it.
-fn address_of(value: &[u8]) -> &[u8] {
+fn address_of(value: &[u8]) -> Vec<u8> {
     let mut start = None;
+    let mut plain = Vec::new();
+    let mut comments = 0u32;
+    let mut skipped_to = 0;
     for (index, byte) in unquoted(value) {
         match (byte, start) {
+            (b'(', None) => {
+                if comments == 0 {
+                    plain.extend(value.get(skipped_to..index).unwrap_or_default());
+                }
+                comments += 1;
+            }
+            (b')', None) if comments > 0 => {
+                comments -= 1;
+                skipped_to = index + 1;
+            }
+            _ if comments > 0 => {}
             (b'<', _) => start = Some(index + 1),
             (b'>', Some(start)) => {
-                return fields::trim(value.get(start..index).unwrap_or_default());
+                return fields::trim(value.get(start..index).unwrap_or_default()).to_vec();
             }
             _ => {}
         }
     }
-    fields::trim(value)
+    if comments == 0 {
+        plain.extend(value.get(skipped_to..).unwrap_or_default());
+    }
+    fields::trim(&plain).to_vec()
 }
 
 /// Splits at commas outside quotes and brackets.
@@ -324,6 +349,10 @@ mod tests {
             ("<c@d.example> NOTIFY=NEVER ORcpt=x", "c@d.example"),
             ("\"x <w@x>\"@x", "\"x <w@x>\"@x"),
             ("=?utf-8?Q?x?=\r\n <a@x>", "a@x"),
+            ("a@x (b@x (c))", "a@x"),
+            ("(b@x)a@x", "a@x"),
+            ("\"(b@x)\"@x", "\"(b@x)\"@x"),
+            ("(<b@x>) <a@x>", "a@x"),
         ] {
             let head = format!("X-Receiver: {value}\r\nReceived: x\r\n");
             assert_eq!(recipients(Profile::IisDrop, &head), [address], "{value}");
@@ -334,9 +363,14 @@ mod tests {
 
     #[test]
     fn a_run_that_may_go_on_is_not_judged() {
-        for head in ["X-Rec", "X-Receiver: a@x\r\n", "X-Receiver: a@x\r\n b"] {
+        for head in ["", "x-rec", "X-Receiver: a@x\r\n", "X-Receiver: a@x\r\n b"] {
             let read = read_run(Profile::IisDrop, head.as_bytes(), false);
             assert!(matches!(read, Head::More), "{head:?}");
+        }
+        // What cannot be a field of the run ends it, however long the line is.
+        for head in ["\0\0", "X-Received", "X-Receiver: a@x\r\nY"] {
+            let read = read_run(Profile::IisDrop, head.as_bytes(), false);
+            assert!(matches!(read, Head::Run(_)), "{head:?}");
         }
     }
 

@@ -126,10 +126,9 @@ enum Delimiter {
 impl Scanner<'_> {
     /// How much of the next line is needed.
     fn keep(&self) -> usize {
+        let most = self.limits.header_section;
         match &self.header {
-            Some(section) => {
-                self.limits.header_section + 1 - section.bytes.len().min(self.limits.header_section)
-            }
+            Some(section) => most.saturating_sub(section.bytes.len()).saturating_add(1),
             None => BOUNDARY_LOOK,
         }
     }

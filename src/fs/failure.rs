@@ -83,13 +83,6 @@ impl Failure {
             io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty
         )
     }
-
-    /// It is a link, a directory, a pipe, a device or a socket.
-    pub(crate) fn is_irregular(&self) -> bool {
-        self.source
-            .get_ref()
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Irregular>)
-    }
 }
 
 pub(super) fn irregular() -> io::Error {

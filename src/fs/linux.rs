@@ -121,12 +121,14 @@ impl Handle {
 
     pub(super) fn rename(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
         match rustix::fs::renameat_with(&self.0, name, &to.0, new, RenameFlags::NOREPLACE) {
-            // The file system has no such rename. Our own names are 128 random bits, so that
-            // nothing takes one between the look and the rename.
+            // The file system has no such rename (NFS). Our own names are random, so that nothing
+            // takes one between the look and the rename; a file that goes back under a name of
+            // somebody else's could replace one that comes in that instant.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 match rustix::fs::statat(&to.0, new, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(_) => Err(Errno::EXIST.into()),
-                    Err(_) => Ok(rustix::fs::renameat(&self.0, name, &to.0, new)?),
+                    Err(Errno::NOENT) => Ok(rustix::fs::renameat(&self.0, name, &to.0, new)?),
+                    Err(error) => Err(error.into()),
                 }
             }
             renamed => Ok(renamed?),

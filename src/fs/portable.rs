@@ -118,11 +118,15 @@ impl Handle {
         sync_directory(&self.0)
     }
 
-    pub(super) fn open_lock(&self, name: &OsStr, _: Modes) -> io::Result<File> {
+    pub(super) fn open_lock(&self, name: &OsStr, modes: Modes) -> io::Result<File> {
         let mut options = options();
         options.read(true).write(true).create(true).truncate(false);
         private(&mut options);
-        options.open(self.0.join(name))
+        let path = self.0.join(name);
+        let file = options.open(&path)?;
+        // Only its maker can; whoever opens it later finds the mode set.
+        let _ = set_mode(&path, modes.file());
+        Ok(file)
     }
 }
 

@@ -349,6 +349,7 @@ impl MailServerBuilder {
     fn state(&self, drop: Option<&Dir>, modes: Modes) -> State {
         let setting = Setting {
             drop: drop.map(|drop| absolute(drop.path())),
+            pickup: self.pickup_dir.as_deref().map(absolute),
             profile: self.profile,
             case_sensitive: self.case_sensitive_local_part,
             drop_dot_stuffed: self.drop_dot_stuffed,

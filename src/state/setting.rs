@@ -14,6 +14,8 @@ const NAME: &str = "setting";
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) drop: Option<PathBuf>,
+    /// What recovery gives back to; not compared when one of the two has none.
+    pub(crate) pickup: Option<PathBuf>,
     pub(crate) profile: Profile,
     pub(crate) case_sensitive: bool,
     pub(crate) drop_dot_stuffed: bool,
@@ -22,24 +24,27 @@ pub(crate) struct Setting {
 impl Setting {
     /// Name and value of each rule, one a line in the file. A drop beside the state directory is
     /// written relative to it, so that the whole tree can be moved.
-    fn lines(&self, state: &Path) -> [(&'static str, String); 4] {
-        let drop = self.drop.as_deref().map_or(String::new(), |drop| {
-            let beside = state
-                .parent()
-                .and_then(|parent| drop.strip_prefix(parent).ok());
-            beside
-                .unwrap_or(drop)
-                .to_string_lossy()
-                .escape_debug()
-                .to_string()
-        });
+    fn lines(&self, state: &Path) -> [(&'static str, String); 5] {
+        let relative = |dir: Option<&Path>| {
+            dir.map_or(String::new(), |dir| {
+                let beside = state
+                    .parent()
+                    .and_then(|parent| dir.strip_prefix(parent).ok());
+                beside
+                    .unwrap_or(dir)
+                    .to_string_lossy()
+                    .escape_debug()
+                    .to_string()
+            })
+        };
         let local_part = if self.case_sensitive {
             "case-sensitive"
         } else {
             "case-insensitive"
         };
         [
-            ("drop", drop),
+            ("drop", relative(self.drop.as_deref())),
+            ("pickup", relative(self.pickup.as_deref())),
             ("profile", self.profile.name().to_owned()),
             ("local-part", local_part.to_owned()),
             ("dot-stuffed", self.drop_dot_stuffed.to_string()),
@@ -71,7 +76,8 @@ impl Setting {
                 .lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
                 .unwrap_or_default();
-            if theirs != ours {
+            let is_unknown = name == "pickup" && (theirs.is_empty() || ours.is_empty());
+            if theirs != ours && !is_unknown {
                 return Err(Error::new(
                     ErrorKind::Configuration,
                     format!(

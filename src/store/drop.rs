@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::marks::Marks;
+use super::moved::Moved;
 use super::settle::{Settling, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{Dir, File};
@@ -60,7 +60,7 @@ pub(crate) struct DropStore {
     pub(super) settling: Settling,
     pub(super) looks: AtomicU64,
     pub(super) state: Arc<State>,
-    pub(super) marks: Marks,
+    pub(super) moved: Moved,
 }
 
 impl DropStore {
@@ -84,7 +84,7 @@ impl DropStore {
         Ok(Self {
             settling: Settling::new(writer.unwrap_or(default)),
             looks: AtomicU64::new(0),
-            marks: Marks::default(),
+            moved: Moved::default(),
             rules,
             root,
             places,
@@ -117,16 +117,8 @@ impl DropStore {
             Some(Err(failure)) => return Err(failure.into()),
             None => {}
         }
-        if self.is_maildir() {
-            for (place, dir) in &self.places {
-                for other in dir.all_names()? {
-                    if self.base(&other) == self.base(name)
-                        && let Ok(file) = dir.open(&other)
-                    {
-                        return Ok((file, *place, other));
-                    }
-                }
-            }
+        if let Some(found) = self.find_moved(name) {
+            return Ok(found);
         }
         Err(Self::gone().with_path(self.root.path().join(place.relative_path(name))))
     }

@@ -49,13 +49,13 @@ impl Summary {
         for field in fields::fields(section) {
             if field.is("From") && !from {
                 from = true;
-                let mut list = address_list::parse(&field.unfolded(), 1);
+                let mut list = address_list::parse(&bounded(&field), 1);
                 summary.sender = list.pop().unwrap_or_default();
             } else if field.is("Subject") && !subject {
                 subject = true;
-                summary.subject = field.text();
+                summary.subject = fields::text_of(&bounded(&field));
             } else if field.is("Received") && summary.received.is_none() {
-                let value = field.unfolded();
+                let value = bounded(&field);
                 let stamp = value.rsplit(|&byte| byte == b';').next();
                 summary.received = stamp.and_then(date::parse);
             } else if fields::names_blind_recipients(field.name) {
@@ -65,4 +65,12 @@ impl Summary {
         }
         summary
     }
+}
+
+/// What a listing keeps of a field: ten thousand long ones must not fill the memory.
+fn bounded(field: &fields::Field<'_>) -> Vec<u8> {
+    const MOST: usize = 4096;
+    let mut value = field.unfolded();
+    value.truncate(MOST);
+    value
 }

@@ -1,157 +1,77 @@
 //! Marks: which recipient of a shared file has deleted it.
 //!
-//! A mark is one small file, written whole and synced. It names its file by what does not change
-//! when a Maildir renames it: base name, size, time and a hash of its beginning; and the address
-//! as the run writes it, so that it is compared by the rule in force. Marks are truth, not part of
-//! an index: losing one brings back a message that somebody deleted.
+//! A mark is a small file whose *name* says all: a hash of the message file's base name, a hash of
+//! what tells that file from another of the same name (size, time, beginning), and a hash of the
+//! address as the run writes it. So whether somebody has deleted a file is one look-up; a mark
+//! fits its file or is none, and nothing of it must be read or trusted. What it holds is for
+//! people. Marks are truth, not part of an index: losing one brings back a deleted message.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::drop::DropStore;
 use super::origin::OpenedEntry;
 use crate::error::Result;
 use crate::format::address::Address;
 use crate::format::encode::Sink;
-use crate::fs::Dir;
-use crate::state::{State, new_id};
+use crate::state::{Dirs, State};
 use crate::transport::{OutFile, publish};
 
 /// Bytes of a file's beginning that its marks are bound to.
 const HEAD: usize = 4096;
-/// No mark that we wrote is longer.
-const LONGEST: usize = 4096;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
-    base: Vec<u8>,
-    size: u64,
-    modified: i128,
-    head: String,
-    address: String,
-}
-
-impl Mark {
-    fn new(base: &[u8], opened: &OpenedEntry, address: &Address) -> Result<Self> {
-        Ok(Self {
-            base: base.to_vec(),
-            size: opened.stamp.size,
-            modified: opened.stamp.modified,
-            head: head_hash(opened)?,
-            address: address.to_string(),
-        })
-    }
-
-    fn text(&self) -> String {
-        let base: String = self.base.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!(
-            "file: {base}\nsize: {}\ntime: {}\nhead: {}\naddress: {}\n",
-            self.size, self.modified, self.head, self.address
-        )
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        let mut value = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(": ");
-        let base = value("file")?;
-        let size = value("size")?.parse().ok()?;
-        let modified = value("time")?.parse().ok()?;
-        let head = value("head")?.to_owned();
-        let address = value("address")?.to_owned();
-        let digits: Option<Vec<u8>> = base
-            .as_bytes()
-            .chunks(2)
-            .map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok())
-            .collect();
-        // The last line ends, so that a mark that was cut is none.
-        text.ends_with('\n').then_some(Self {
-            base: digits?,
-            size,
-            modified,
-            head,
-            address,
-        })
-    }
-}
 
 /// A hash that every version of this program computes alike.
-fn head_hash(opened: &OpenedEntry) -> Result<String> {
-    let mut head = opened
-        .head
-        .get(..HEAD.min(opened.head.len()))
-        .unwrap_or_default()
-        .to_vec();
-    if head.len() < HEAD && (head.len() as u64) < opened.stamp.size {
-        head.resize(HEAD, 0);
-        let count = opened.file.read_at(&mut head, 0)?;
-        head.truncate(count);
-    }
+fn hash(bytes: &[u8]) -> String {
     let space = uuid::Uuid::NAMESPACE_OID;
-    Ok(uuid::Uuid::new_v5(&space, &head).simple().to_string())
+    uuid::Uuid::new_v5(&space, bytes).simple().to_string()
 }
 
-/// The marks that this process has read, by the names of their files.
-#[derive(Debug, Default)]
-pub(super) struct Marks(Mutex<HashMap<String, Arc<Mark>>>);
+/// The beginning of the names of all marks of one file.
+struct Prefix {
+    file: String,
+}
 
-/// The marks of one look, by the base names of the files they are about.
+impl Prefix {
+    fn new(base: &[u8], opened: &OpenedEntry) -> Result<Self> {
+        let mut head = vec![0; HEAD];
+        let count = opened.file.read_at(&mut head, 0)?;
+        head.truncate(count);
+        let state = format!("{} {}\n", opened.stamp.size, opened.stamp.modified);
+        let file = format!(
+            "{}-{}",
+            hash(base),
+            hash(&[state.as_bytes(), &head].concat())
+        );
+        Ok(Self { file })
+    }
+
+    fn name(&self, address: &Address) -> String {
+        format!("{}-{}", self.file, hash(address.to_string().as_bytes()))
+    }
+}
+
+/// The marks of one look: the names of their files, by the hash of the base name.
 #[derive(Default)]
-pub(super) struct Marked(HashMap<Vec<u8>, Vec<(String, Arc<Mark>)>>);
+pub(super) struct Marked(HashMap<String, HashSet<String>>);
 
-impl Marks {
-    /// Looks at the marks; reads only those that are new.
-    pub(super) fn look(&self, state: &State) -> Result<Marked> {
+impl Marked {
+    /// Looks at the marks; what has another kind of name is none.
+    pub(super) fn look(state: &State) -> Result<Self> {
+        let mut marked = Self::default();
         let Some(dirs) = state.existing()? else {
-            return Ok(Marked::default());
+            return Ok(marked);
         };
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = HashMap::new();
         for name in dirs.marks.all_names()? {
-            let Some(name) = name.to_str().map(str::to_owned) else {
-                continue;
-            };
-            let mark = match known.remove(&name) {
-                Some(mark) => Some(mark),
-                None => read_mark(&dirs.marks, &name)?.map(Arc::new),
-            };
-            if let Some(mark) = mark {
-                found.insert(name, mark);
+            if let Some((base, _)) = name.to_str().and_then(|name| name.split_once('-')) {
+                let of_base = marked.0.entry(base.to_owned()).or_default();
+                of_base.insert(name.to_string_lossy().into_owned());
             }
-        }
-        known.clone_from(&found);
-        let mut marked = Marked::default();
-        for (name, mark) in found {
-            marked
-                .0
-                .entry(mark.base.clone())
-                .or_default()
-                .push((name, mark));
         }
         Ok(marked)
     }
-}
 
-fn read_mark(dir: &Dir, name: &str) -> Result<Option<Mark>> {
-    let file = match dir.open(name) {
-        // It was swept meanwhile, or is nothing that we wrote.
-        Err(failure) if failure.is_gone() || failure.is_irregular() => return Ok(None),
-        opened => opened?,
-    };
-    let mut text = vec![0; LONGEST];
-    let count = file.read_at(&mut text, 0)?;
-    text.truncate(count);
-    Ok(std::str::from_utf8(&text).ok().and_then(Mark::parse))
-}
-
-impl Marked {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// The marks about files of that base name, with the names of their own files.
-    fn about(&self, base: &[u8]) -> &[(String, Arc<Mark>)] {
-        self.0.get(base).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -164,53 +84,76 @@ impl DropStore {
         name: &OsStr,
         opened: &OpenedEntry,
         misfits: &mut HashSet<String>,
-    ) -> HashSet<String> {
-        let marks = marked.about(self.base(name));
-        let mut keys = HashSet::new();
-        if marks.is_empty() {
-            return keys;
+    ) -> Result<HashSet<String>> {
+        if marked.is_empty() {
+            return Ok(HashSet::new());
         }
-        let Ok(head) = head_hash(opened) else {
-            return keys;
+        let Some(of_base) = marked.0.get(&hash(self.base(name))) else {
+            return Ok(HashSet::new());
         };
-        for (file, mark) in marks {
-            let stamp = opened.stamp;
-            let fits =
-                mark.size == stamp.size && mark.modified == stamp.modified && mark.head == head;
-            match Address::from_trusted(mark.address.as_bytes()) {
-                Some(address) if fits => {
-                    keys.insert(address.key(self.rules.case_sensitive));
-                }
-                _ => {
-                    misfits.insert(file.clone());
-                }
-            }
-        }
-        keys
+        let prefix = Prefix::new(self.base(name), opened)?;
+        misfits.extend(
+            of_base
+                .iter()
+                .filter(|mark| !mark.starts_with(&prefix.file))
+                .cloned(),
+        );
+        let recipients = opened.run.recipients.iter();
+        let deleted = recipients.filter(|address| of_base.contains(&prefix.name(address)));
+        Ok(deleted.map(|address| self.key(address)).collect())
     }
 
-    /// The marks about a file, by the names of their own files.
-    pub(super) fn marks_of(&self, marked: &Marked, name: &OsStr) -> Vec<String> {
-        let marks = marked.about(self.base(name));
-        marks.iter().map(|(file, _)| file.clone()).collect()
+    /// The same for one file alone, without a look at all marks.
+    pub(super) fn who_deleted(
+        &self,
+        name: &OsStr,
+        opened: &OpenedEntry,
+    ) -> Result<HashSet<String>> {
+        let Some(dirs) = self.state.existing()? else {
+            return Ok(HashSet::new());
+        };
+        let prefix = Prefix::new(self.base(name), opened)?;
+        let mut keys = HashSet::new();
+        for address in &opened.run.recipients {
+            match dirs.marks.stat(prefix.name(address)) {
+                Ok(_) => drop(keys.insert(self.key(address))),
+                Err(failure) if failure.is_gone() => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Ok(keys)
+    }
+
+    pub(super) fn key(&self, address: &Address) -> String {
+        address.key(self.rules.case_sensitive)
     }
 
     /// Writes that the owner of `address` has deleted the file.
     pub(super) fn mark(&self, name: &OsStr, opened: &OpenedEntry, address: &Address) -> Result<()> {
         let dirs = self.state.ensure()?;
-        let mark = Mark::new(self.base(name), opened, address)?;
-        publish(
-            &dirs.marks,
-            &new_id(),
-            &self.state,
-            self.rules.durable,
-            |file| {
-                let mut out = OutFile::new(file);
-                out.put(mark.text().as_bytes())?;
-                out.finish(self.rules.durable)
-            },
-        )?;
-        Ok(())
+        let mark = Prefix::new(self.base(name), opened)?.name(address);
+        let text = format!("{}\ndeleted by {address}\n", name.to_string_lossy());
+        let durable = self.rules.durable;
+        let written = publish(&dirs.marks, &mark, &self.state, durable, |file| {
+            let mut out = OutFile::new(file);
+            out.put(text.as_bytes())?;
+            out.finish(durable)
+        });
+        match written {
+            // Another session of the same address was faster.
+            Err(error) if error.is_taken() => Ok(()),
+            written => written.map(drop),
+        }
+    }
+
+    /// Removes the marks of a file that all have deleted.
+    pub(super) fn remove_marks(&self, dirs: &Dirs, name: &OsStr, opened: &OpenedEntry) {
+        if let Ok(prefix) = Prefix::new(self.base(name), opened) {
+            for address in &opened.run.recipients {
+                // A mark without a file is swept by a later look.
+                let _ = dirs.marks.remove(prefix.name(address));
+            }
+        }
     }
 
     /// Removes the marks of files that are certainly gone, and those that fit their file no more.
@@ -223,35 +166,18 @@ impl DropStore {
         let Ok(Some(dirs)) = self.state.existing() else {
             return;
         };
-        let absent = marked
-            .0
+        let mut absent: HashSet<_> =
+            present.map_or(HashSet::new(), |_| marked.0.keys().cloned().collect());
+        for base in present.into_iter().flatten() {
+            absent.remove(&hash(base));
+        }
+        let of_absent = absent
             .iter()
-            .filter(|(base, _)| present.is_some_and(|present| !present.contains(*base)))
-            .flat_map(|(_, marks)| marks.iter().map(|(name, _)| name));
-        for name in absent.chain(misfits) {
+            .filter_map(|base| marked.0.get(base))
+            .flatten();
+        for name in of_absent.chain(misfits) {
             // A mark that stays is swept another time.
             let _ = dirs.marks.remove(name);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mark_is_read_back_and_a_cut_one_is_none() {
-        let mark = Mark {
-            base: b"a\n\xff".to_vec(),
-            size: 7,
-            modified: -3,
-            head: "h".to_owned(),
-            address: "\"a b\"@x".to_owned(),
-        };
-        let text = mark.text();
-        assert_eq!(Mark::parse(&text), Some(mark));
-        for cut in 0..text.len() {
-            assert_eq!(Mark::parse(&text[..cut]), None);
         }
     }
 }

@@ -52,34 +52,28 @@ impl OpenedEntry {
         let most = most_head(&store.rules.limits);
         loop {
             grow(&file, &mut head, wanted)?;
-            let whole = head.len() as u64 >= stamp.size || wanted >= most;
-            match read_run(store.rules.profile, &head, whole) {
-                Head::Run(run) => {
-                    return Ok(Self {
-                        file,
-                        stamp,
-                        run,
-                        head,
-                    });
-                }
-                // Cannot happen with the whole file; ends the loop all the same.
-                Head::More if whole => {
-                    return Ok(Self {
-                        file,
-                        stamp,
-                        run: Run::default(),
-                        head,
-                    });
-                }
-                Head::More => wanted = wanted.saturating_mul(4).min(most),
+            let is_whole = head.len() as u64 >= stamp.size || head.len() < wanted;
+            if let Head::Run(run) = read_run(store.rules.profile, &head, is_whole) {
+                return Ok(Self {
+                    file,
+                    stamp,
+                    run,
+                    head,
+                });
             }
+            // A run that is cut off would lose the recipients behind the cut.
+            if is_whole || wanted >= most {
+                let most = store.rules.limits.recipients;
+                return Err(Limits::exceeded("recipients", most).with_path(file.path()));
+            }
+            wanted = wanted.saturating_mul(4).min(most);
         }
     }
 
     /// Reads on until the header section below the run is whole, or as long as one may be.
     pub(super) fn section(&mut self, limits: &Limits) -> Result<&[u8]> {
-        let most = self.run.end + limits.header_section;
-        let mut wanted = self.head.len().max(self.run.end + 4096);
+        let most = self.run.end.saturating_add(limits.header_section);
+        let mut wanted = self.head.len().max(self.run.end.saturating_add(4096));
         loop {
             grow(&self.file, &mut self.head, wanted)?;
             let below = self.head.get(self.run.end..).unwrap_or_default();

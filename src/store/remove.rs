@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 
 use super::drop::{DropStore, Place};
 use super::origin::{DropOrigin, OpenedEntry};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
 use crate::format::envelope::Run;
 use crate::fs::{Dir, Stamp};
@@ -19,6 +19,18 @@ use crate::state::{Dirs, new_id};
 impl DropOrigin {
     /// Deletes the message for its reader.
     pub(crate) fn delete(&self) -> Result<()> {
+        // A Maildir client may rename the file between our look and our rename.
+        let mut tries = if self.store.is_maildir() { 3 } else { 1 };
+        loop {
+            tries -= 1;
+            match self.try_delete() {
+                Err(error) if error.kind() == ErrorKind::MessageGone && tries > 0 => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn try_delete(&self) -> Result<()> {
         let store = &self.store;
         let (file, place, name) = store.open(self.entry.place, &self.entry.name)?;
         let opened = OpenedEntry::read(store, file)?;
@@ -28,7 +40,7 @@ impl DropOrigin {
             return Err(gone());
         }
         let Some(reader) = reader.filter(|_| !store.has_one_owner(&opened.run)) else {
-            return store.remove(place, &name, opened.stamp, false);
+            return store.remove(place, &name, opened.stamp);
         };
         if store.who_deleted(&name, &opened)?.contains(reader) {
             return Err(gone());
@@ -50,11 +62,6 @@ impl DropOrigin {
 }
 
 impl DropStore {
-    fn who_deleted(&self, name: &OsStr, opened: &OpenedEntry) -> Result<HashSet<String>> {
-        let marked = self.marks.look(&self.state)?;
-        Ok(self.deleted_by(&marked, name, opened, &mut HashSet::new()))
-    }
-
     /// Whether one deletion is enough: the run names one mailbox, or nobody.
     fn has_one_owner(&self, run: &Run) -> bool {
         let keys: HashSet<_> = self.keys(run).collect();
@@ -75,23 +82,22 @@ impl DropStore {
     /// Removes a file that all have deleted. It is shown to nobody; a failure costs only space,
     /// and the next look tries again.
     pub(super) fn finish_removal(&self, place: Place, name: &OsStr, opened: &OpenedEntry) {
-        let _ = self.remove(place, name, opened.stamp, true);
+        let removed = self.remove(place, name, opened.stamp);
+        if let (Ok(()), Ok(dirs)) = (removed, self.state.ensure()) {
+            self.remove_marks(&dirs, name, opened);
+        }
     }
 
     /// Removes the file of that name if it is the one that was judged.
-    fn remove(&self, place: Place, name: &OsStr, judged: Stamp, has_marks: bool) -> Result<()> {
+    fn remove(&self, place: Place, name: &OsStr, judged: Stamp) -> Result<()> {
         let dirs = self.state.ensure()?;
         let from = self.place(place).ok_or_else(Self::gone)?;
         let reserved = dirs.reserve()?;
         let removed = self.remove_under_lock(&dirs, &reserved.id, from, name, place, judged);
-        if dirs.removing.remove_dir(&reserved.id).is_ok() {
+        if dirs.removing.is_without(&reserved.id) {
             let _ = reserved.lock.release();
         }
-        removed?;
-        if has_marks {
-            self.remove_marks(&dirs, name);
-        }
-        Ok(())
+        removed
     }
 
     fn remove_under_lock(
@@ -147,15 +153,6 @@ impl DropStore {
         let _ = room.remove(name);
         Ok(())
     }
-
-    fn remove_marks(&self, dirs: &Dirs, name: &OsStr) {
-        if let Ok(marked) = self.marks.look(&self.state) {
-            for mark in self.marks_of(&marked, name) {
-                // A mark without a file is swept by a later look.
-                let _ = dirs.marks.remove(mark);
-            }
-        }
-    }
 }
 
 /// What a removal was decided on.
@@ -207,41 +204,48 @@ pub(crate) fn give_back(room: &Dir, name: &OsStr, to: &Dir) -> Result<()> {
     Ok(())
 }
 
-/// Finishes the removals that died. What was not judged goes back to where it was.
-pub(crate) fn recover_removing(store: &DropStore, dirs: &Dirs) -> Result<()> {
+/// Finishes the removals that died; what was not judged goes back to where it was. One that cannot
+/// be finished holds up no other.
+pub(crate) fn recover_removing(store: &DropStore, dirs: &Dirs) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
     for id in dirs.removing.all_names()? {
-        let Some(id) = id.to_str() else { continue };
-        let Some(lock) = dirs.take(id)? else { continue };
-        let removing = match dirs.removing.open_dir(id) {
-            Err(failure) if failure.is_gone() => {
-                lock.release()?;
-                continue;
-            }
-            opened => opened?,
-        };
-        for room_name in removing.all_names()? {
-            let judgement = room_name.to_str().and_then(Judgement::parse);
-            let Some((judgement, from)) =
-                judgement.and_then(|found| store.place(found.place).map(|from| (found, from)))
-            else {
-                return Err(Error::new(
-                    ErrorKind::Corrupt,
-                    "this directory in `removing` was not made by this program for this drop; \
-                     move what is in it where it belongs",
-                )
-                .with_path(removing.path().join(&room_name)));
-            };
-            let room = removing.open_dir(&room_name)?;
-            for name in room.all_names()? {
-                match store.decide(&room, from, &name, judgement.judged) {
-                    Err(error) if error.kind() != ErrorKind::MessageGone => return Err(error),
-                    _ => {}
-                }
-            }
-            removing.remove_dir(&room_name)?;
-        }
-        dirs.removing.remove_dir(id)?;
-        lock.release()?;
+        let recovered = id
+            .to_str()
+            .map_or(Ok(()), |id| recover_one(store, dirs, id));
+        problems.extend(recovered.err().map(Problem::from));
     }
-    Ok(())
+    Ok(problems)
+}
+
+fn recover_one(store: &DropStore, dirs: &Dirs, id: &str) -> Result<()> {
+    let Some(lock) = dirs.take(id)? else {
+        return Ok(());
+    };
+    let removing = match dirs.removing.open_dir(id) {
+        Err(failure) if failure.is_gone() => return Ok(lock.release()?),
+        opened => opened?,
+    };
+    for room_name in removing.all_names()? {
+        let judgement = room_name.to_str().and_then(Judgement::parse);
+        let Some((judgement, from)) =
+            judgement.and_then(|found| store.place(found.place).map(|from| (found, from)))
+        else {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "this directory in `removing` was not made by this program for this drop; move \
+                 what is in it where it belongs",
+            )
+            .with_path(removing.path().join(&room_name)));
+        };
+        let room = removing.open_dir(&room_name)?;
+        for name in room.all_names()? {
+            match store.decide(&room, from, &name, judgement.judged) {
+                Err(error) if error.kind() != ErrorKind::MessageGone => return Err(error),
+                _ => {}
+            }
+        }
+        removing.remove_dir(&room_name)?;
+    }
+    dirs.removing.remove_dir(id)?;
+    Ok(lock.release()?)
 }

@@ -53,7 +53,7 @@ const GRAIN: Duration = Duration::from_secs(2);
 impl DropStore {
     /// The complete messages of somebody, oldest first by file time and then by name.
     pub(crate) fn scan(&self, whose: Whose<'_>) -> Result<Scan> {
-        let marked = self.marks.look(&self.state)?;
+        let marked = Marked::look(&self.state)?;
         let times = self.times();
         let mut scan = Scan::default();
         let look = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
@@ -170,7 +170,7 @@ impl DropStore {
             // It was rewritten since it was found complete; the next look judges it anew.
             return Ok(None);
         }
-        let deleted_by = self.deleted_by(marked, &name, &opened, misfits);
+        let deleted_by = self.deleted_by(marked, &name, &opened, misfits)?;
         if !deleted_by.is_empty() && self.is_deleted_by_all(&opened.run, &deleted_by) {
             self.finish_removal(place, &name, &opened);
             return Ok(None);

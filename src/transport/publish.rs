@@ -49,7 +49,7 @@ fn publish_renamed(
         published
     })();
     // What cannot be removed now is swept when somebody recovers.
-    if dirs.staging.remove_dir(&id).is_ok() {
+    if dirs.staging.is_without(&id) {
         let _ = lock.release();
     }
     published

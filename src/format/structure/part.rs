@@ -70,8 +70,8 @@ impl Part {
             is_attachment: disposition.is_some_and(|read| read.value == "attachment"),
             file_name: file_name.map(bounded),
             content_id: text("Content-ID").map(|id| bounded(without_brackets(&id))),
-            content_location: text("Content-Location").map(url),
-            content_base: text("Content-Base").map(url),
+            content_location: text("Content-Location").as_deref().map(url),
+            content_base: text("Content-Base").as_deref().map(url),
             boundary: content_type
                 .filter(|_| is_multipart)
                 .and_then(|read| read.raw("boundary"))
@@ -138,7 +138,7 @@ pub(crate) fn without_brackets(id: &str) -> String {
 
 /// A long URL is folded into pieces (RFC 2557 section 4.4): the blanks between them are no part of
 /// it; RFC 2110 put it in quotes.
-fn url(text: String) -> String {
+fn url(text: &str) -> String {
     let joined: String = text.split_whitespace().collect();
     bounded(joined.trim_matches('"').to_owned())
 }

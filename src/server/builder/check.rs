@@ -49,6 +49,19 @@ pub(super) fn check_local_delivery(
         ))
         .with_path(path));
     }
+    if let Some(pickup) = pickup {
+        let (pickup_stat, drop_stat) = (pickup.own_stat()?, drop.root().own_stat()?);
+        let is_same_inode = pickup_stat.stamp.inode == drop_stat.stamp.inode
+            && pickup_stat.device == drop_stat.device
+            && pickup_stat.stamp.inode != 0;
+        if is_same_inode || absolute(pickup.path()) == absolute(path) {
+            return Err(configuration(
+                "Pickup and Drop are one directory: what is delivered would be delivered again; \
+                 use two",
+            )
+            .with_path(path));
+        }
+    }
     if let Some(pickup) = pickup
         && pickup.own_stat()?.device != drop.root().own_stat()?.device
     {

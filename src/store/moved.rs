@@ -1,0 +1,62 @@
+//! Finding a Maildir file again that another program has renamed since it was listed.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::sync::{Mutex, PoisonError};
+
+use super::drop::{DropStore, Place};
+use crate::fs::{File, Stamp};
+
+/// Where the files are, by base name, as of the state of the directories. A client that marks all
+/// messages as read renames them all: one look serves for all of them.
+#[derive(Debug, Default)]
+pub(super) struct Moved(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    as_of: Vec<Stamp>,
+    places: HashMap<Vec<u8>, (Place, OsString)>,
+}
+
+impl DropStore {
+    /// The file under its new name, if it has one.
+    pub(super) fn find_moved(&self, name: &OsStr) -> Option<(File, Place, OsString)> {
+        if !self.is_maildir() {
+            return None;
+        }
+        let base = self.base(name);
+        let mut known = self.moved.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let as_of = self.stamps()?;
+        if known.as_of == as_of
+            && let Some(found) = known.places.get(base).and_then(|at| self.open_at(at))
+        {
+            return Some(found);
+        }
+        // The times may be equal although something changed within one tick of the clock.
+        *known = Known {
+            as_of,
+            places: self.look_for_all(),
+        };
+        known.places.get(base).and_then(|at| self.open_at(at))
+    }
+
+    fn open_at(&self, (place, name): &(Place, OsString)) -> Option<(File, Place, OsString)> {
+        let file = self.place(*place)?.open(name).ok()?;
+        Some((file, *place, name.clone()))
+    }
+
+    fn stamps(&self) -> Option<Vec<Stamp>> {
+        let stamp = |dir: &crate::fs::Dir| dir.own_stat().map(|stat| stat.stamp).ok();
+        self.places.iter().map(|(_, dir)| stamp(dir)).collect()
+    }
+
+    fn look_for_all(&self) -> HashMap<Vec<u8>, (Place, OsString)> {
+        let mut places = HashMap::new();
+        for (place, dir) in &self.places {
+            for name in dir.all_names().unwrap_or_default() {
+                places.insert(self.base(&name).to_vec(), (*place, name));
+            }
+        }
+        places
+    }
+}
