@@ -1,5 +1,8 @@
 //! The manual: pages without code, which stand in `docs/` too.
 
+#[doc = include_str!("../docs/conformance.md")]
+pub mod conformance {}
+
 #[doc = include_str!("../docs/promises.md")]
 pub mod promises {}
 
