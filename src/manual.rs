@@ -6,5 +6,8 @@ pub mod conformance {}
 #[doc = include_str!("../docs/promises.md")]
 pub mod promises {}
 
+#[doc = include_str!("../docs/recipes.md")]
+pub mod recipes {}
+
 #[doc = include_str!("../docs/servers.md")]
 pub mod servers {}
