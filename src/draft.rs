@@ -47,7 +47,7 @@ pub struct Draft {
     server: MailServer,
     from: AddressEntry,
     /// The Sender field, when another than From has sent it.
-    sender_field: Option<String>,
+    sender_field: Option<AddressEntry>,
     reply_to: Vec<AddressEntry>,
     recipients: Recipients,
     subject: String,
@@ -60,10 +60,50 @@ pub struct Draft {
     message_format: MessageFormat,
     code_page: CodePage,
     attachments: DraftAttachments,
+    in_reply_to: Option<String>,
+    references: Vec<String>,
+    auto_submitted: Option<AutoSubmitted>,
+    list_unsubscribe: Option<Unsubscribe>,
+    wants_read_receipt: bool,
     /// What a setter could not take; told when the draft is sent.
     faults: Vec<(String, String)>,
     /// Given at the first attempt to send, and kept.
     identity: Option<Identity>,
+}
+
+/// How a program has sent a message (RFC 3834 section 5).
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # use cdonts::*;
+/// # let server = MailServer::temporary()?;
+/// # let session = Session::logon_smtp(&server, "Shop", "shop@example.com")?;
+/// let mut draft = session.outbox().messages().add("Your order", "It is on its way.");
+/// draft.set_auto_submitted(AutoSubmitted::Generated);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AutoSubmitted {
+    /// Of its own accord: a notification, a report.
+    Generated,
+    /// In answer to a message. It has the null reverse-path, so that nothing answers it.
+    Replied,
+}
+
+impl AutoSubmitted {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Generated => "auto-generated",
+            Self::Replied => "auto-replied",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Unsubscribe {
+    url: String,
+    one_click: bool,
 }
 
 /// What makes two attempts the same message.
@@ -91,6 +131,11 @@ impl Draft {
             message_format: MessageFormat::default(),
             code_page: CodePage::default(),
             attachments: DraftAttachments::default(),
+            in_reply_to: None,
+            references: Vec::new(),
+            auto_submitted: None,
+            list_unsubscribe: None,
+            wants_read_receipt: false,
             faults: Vec::new(),
             identity: None,
         }
@@ -282,6 +327,67 @@ impl Draft {
         self
     }
 
+    /// Says that a program sends it (RFC 3834), so that no program answers it; an answer by a
+    /// program has the null reverse-path too.
+    #[doc(alias = "Auto-Submitted")]
+    pub fn set_auto_submitted(&mut self, how: AutoSubmitted) -> &mut Self {
+        self.auto_submitted = Some(how);
+        self
+    }
+
+    /// Sets where a reader can unsubscribe (RFC 2369): a URL, `https:` or `mailto:`.
+    #[doc(alias = "List-Unsubscribe")]
+    pub fn set_list_unsubscribe(&mut self, url: impl Into<String>) -> &mut Self {
+        self.list_unsubscribe = Some(Unsubscribe {
+            url: url.into(),
+            one_click: false,
+        });
+        self
+    }
+
+    /// Sets an `https:` URL at which one POST unsubscribes (RFC 8058), as large providers demand.
+    #[doc(alias = "List-Unsubscribe-Post")]
+    pub fn set_list_unsubscribe_one_click(&mut self, url: impl Into<String>) -> &mut Self {
+        self.list_unsubscribe = Some(Unsubscribe {
+            url: url.into(),
+            one_click: true,
+        });
+        self
+    }
+
+    /// Asks readers to tell the sender that they have read it (RFC 8098); most do not.
+    #[doc(alias = "Disposition-Notification-To")]
+    pub fn request_read_receipt(&mut self, on: bool) -> &mut Self {
+        self.wants_read_receipt = on;
+        self
+    }
+
+    /// Sets the Sender field (RFC 5322 section 3.6.2): who has sent it when that is not who is in
+    /// From.
+    #[doc(alias = "Sender")]
+    pub fn set_sender_field(
+        &mut self,
+        name: impl Into<String>,
+        address: impl Into<String>,
+    ) -> &mut Self {
+        self.sender_field = Some(AddressEntry::new(name, address));
+        self
+    }
+
+    pub(crate) fn set_conversation(&mut self, in_reply_to: String, references: Vec<String>) {
+        self.in_reply_to = Some(in_reply_to);
+        self.references = references;
+    }
+
+    /// Makes the Message-ID follow from a text instead of chance.
+    pub(crate) fn set_identity_from(&mut self, text: &str) {
+        let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, text.as_bytes());
+        self.identity = Some(Identity {
+            id: id.simple().to_string(),
+            date: SystemTime::now(),
+        });
+    }
+
     /// Checks all that [`send`](Draft::send) checks, and writes nothing.
     ///
     /// # Errors
@@ -322,7 +428,8 @@ impl Draft {
         let submitted = transport::submit(
             self.server.spool(),
             &Outgoing {
-                reverse_path: Some(&checked.from.address),
+                reverse_path: (self.auto_submitted != Some(AutoSubmitted::Replied))
+                    .then_some(&checked.from.address),
                 recipients: &checked.recipients,
                 content: &|to| composition.write(to),
             },

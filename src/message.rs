@@ -115,6 +115,10 @@ impl Message {
         &self.entry().summary.reverse_path
     }
 
+    pub(crate) fn has_null_reverse_path(&self) -> bool {
+        self.entry().summary.has_null_reverse_path
+    }
+
     /// The address of the envelope under which the session got it, as the mail server wrote it.
     /// Empty for an [unclaimed](crate::MailServer::unclaimed) message.
     pub fn delivered_to(&self) -> &str {

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use super::Draft;
-use super::header::split_list;
 use crate::delivery::without_doubles;
 use crate::draft_attachments::DraftAttachment;
 use crate::error::{Error, ErrorKind, Result};
@@ -47,12 +46,14 @@ impl Checked {
         let bcc = of_type(RecipientType::Bcc)?;
         let all = to.iter().chain(&cc).chain(&bcc);
         let addresses = all.map(|mailbox| mailbox.address.clone()).collect();
+        let sender_field = draft.sender_field.as_ref();
+        let sender = sender_field.map(|entry| mailbox("Sender", entry.name(), entry.address()));
         let reply_to = draft
             .reply_to
             .iter()
             .map(|entry| mailbox("Reply-To", entry.name(), entry.address()));
         let checked = Self {
-            sender: single("Sender", draft.sender_field.as_deref())?,
+            sender: sender.transpose()?,
             reply_to: reply_to.collect::<Result<_>>()?,
             recipients: without_doubles(addresses, spool.case_sensitive),
             from,
@@ -133,6 +134,7 @@ impl Checked {
             cc: &self.cc,
             subject: &draft.subject,
             importance: draft.importance,
+            own_fields: own_fields(draft, &self.from.address),
             headers: &draft.headers,
             charset: self.charset(draft),
             content_location: draft.resolved_location(),
@@ -184,16 +186,57 @@ fn checked_recipients(draft: &Draft, kind: RecipientType) -> Result<Vec<Mailbox>
     draft.recipients.of_type(kind).map(check).collect()
 }
 
-fn single(field: &str, value: Option<&str>) -> Result<Option<Mailbox>> {
-    let Some(value) = value else { return Ok(None) };
-    match split_list(value).as_slice() {
-        [(name, address)] => mailbox(field, name, address).map(Some),
-        _ => Err(Error::new(ErrorKind::InvalidValue, "it holds one address").with_field(field)),
+/// Fields of the draft's own, each with what its RFC wants.
+fn own_fields(draft: &Draft, from: &Address) -> String {
+    // The first one begins the conversation, the last ones are nearest.
+    const MOST: usize = 20;
+    let mut fields = String::new();
+    if let Some(id) = &draft.in_reply_to {
+        fields += &field::verbatim("In-Reply-To", id);
     }
+    let references = &draft.references;
+    if let Some((first, rest)) = references.split_first() {
+        let skipped = rest.len().saturating_sub(MOST - 1);
+        let kept = std::iter::once(first).chain(rest.iter().skip(skipped));
+        let kept: Vec<_> = kept.map(String::as_str).collect();
+        fields += &field::verbatim("References", &kept.join("\r\n "));
+    }
+    if let Some(how) = draft.auto_submitted {
+        fields += &field::verbatim("Auto-Submitted", how.name());
+    }
+    if let Some(unsubscribe) = &draft.list_unsubscribe {
+        fields += &field::verbatim("List-Unsubscribe", &format!("<{}>", unsubscribe.url));
+        if unsubscribe.one_click {
+            fields += &field::verbatim("List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
+        }
+    }
+    if draft.wants_read_receipt {
+        fields += &field::verbatim("Disposition-Notification-To", &from.to_string());
+    }
+    fields
+}
+
+fn check_unsubscribe(draft: &Draft) -> Result<()> {
+    let Some(unsubscribe) = &draft.list_unsubscribe else {
+        return Ok(());
+    };
+    let url = &unsubscribe.url;
+    let is_plain = url.len() <= 900
+        && url
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"<>,".contains(&byte));
+    let has_scheme =
+        url.starts_with("https:") || (url.starts_with("mailto:") && !unsubscribe.one_click);
+    if is_plain && has_scheme {
+        return Ok(());
+    }
+    let message = "it is an `https:` URL in ASCII, or `mailto:` when it is not for one click";
+    Err(Error::new(ErrorKind::InvalidValue, message).with_field("List-Unsubscribe"))
 }
 
 fn check_values(draft: &Draft) -> Result<()> {
     field::check("Subject", &draft.subject)?;
+    check_unsubscribe(draft)?;
     for (name, value) in &draft.headers {
         field::check_field_name(name)?;
         if is_reserved(name) {

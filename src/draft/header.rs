@@ -25,7 +25,13 @@ pub(super) fn add(draft: &mut Draft, name: String, value: String) {
                 .into_iter()
                 .map(|(name, address)| AddressEntry::new(name, address)),
         ),
-        "sender" => draft.sender_field = Some(value),
+        "sender" => {
+            draft.sender_field = Some(match split_list(&value).as_slice() {
+                [(name, address)] => AddressEntry::new(name, address),
+                // Not one mailbox: the check says so.
+                _ => AddressEntry::new("", value),
+            });
+        }
         "subject" => draft.subject = value,
         "importance" => match Importance::from_name(&value) {
             Some(importance) => draft.importance = importance,

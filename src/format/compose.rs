@@ -25,6 +25,8 @@ pub(crate) struct Composition<'a> {
     pub(crate) cc: &'a [Mailbox],
     pub(crate) subject: &'a str,
     pub(crate) importance: Importance,
+    /// Fields that are written already.
+    pub(crate) own_fields: String,
     /// Fields of the caller, repeated ones too, in order.
     pub(crate) headers: &'a [(String, String)],
     /// Of texts and names; what it lacks goes out in UTF-8.
@@ -122,6 +124,7 @@ impl Composition<'_> {
         header += &field::unstructured("Subject", self.subject, self.charset);
         header += &field::verbatim("Message-ID", self.message_id);
         header += importance(self.importance);
+        header += &self.own_fields;
         for (name, value) in self.headers {
             header += &field::unstructured(name, value, self.charset);
         }

@@ -27,6 +27,8 @@ pub(crate) struct Summary {
     /// Octets that a reader may see.
     pub(crate) size: u64,
     pub(crate) reverse_path: String,
+    /// The server wrote the null reverse-path, not merely none.
+    pub(crate) has_null_reverse_path: bool,
     /// The address under which the session sees it, as the server wrote it.
     pub(crate) delivered_to: String,
 }

@@ -199,6 +199,7 @@ impl DropStore {
         let mut summary = Summary::of_section(section, size);
         summary.received = summary.received.or_else(|| Some(opened.stamp.modified()));
         summary.reverse_path.clone_from(&opened.run.reverse_path);
+        summary.has_null_reverse_path = opened.run.has_sender && opened.run.reverse_path.is_empty();
         let own = opened
             .run
             .recipients
