@@ -193,10 +193,10 @@ impl Raw {
             added += &field::verbatim("MIME-Version", "1.0");
         }
         Ok(Self {
+            bytes,
+            header_end,
             added,
             message_id,
-            header_end,
-            bytes,
         })
     }
 
