@@ -113,6 +113,10 @@ impl MessageFile {
         })))
     }
 
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.0.reading
+    }
+
     /// The From field; see [`Message::sender`](crate::Message::sender).
     pub fn sender(&self) -> &AddressEntry {
         &self.0.sender

@@ -206,6 +206,28 @@ impl Reading {
         body::text(bytes, part, self.dot_stuffed, &self.limits).map(Some)
     }
 
+    /// The decoded bytes of the first part that is wanted; at most as much as a header section may
+    /// have, since it is read as one.
+    pub(crate) fn first_part(&self, is_wanted: impl Fn(&Part) -> bool) -> Result<Option<Vec<u8>>> {
+        let parsed = self.parsed()?;
+        let Some(part) = parsed.structure.parts.iter().find(|part| is_wanted(part)) else {
+            return Ok(None);
+        };
+        let most = self.limits.header_section;
+        let (bytes, _) = self.origin.open()?;
+        let mut reader = BodyReader::new(bytes, part, self.dot_stuffed);
+        let mut read = Vec::new();
+        while read.len() < most {
+            let block = reader.next_block()?;
+            if block.is_empty() {
+                break;
+            }
+            read.extend(block);
+        }
+        read.truncate(most);
+        Ok(Some(read))
+    }
+
     pub(crate) fn text_part(&self) -> Result<Option<String>> {
         let parsed = self.parsed()?;
         Ok(self.body(parsed.part(parsed.text))?.map(|(text, _)| text))

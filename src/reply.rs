@@ -210,7 +210,7 @@ impl Message {
 }
 
 /// The message ids in a value: what stands in brackets and can be written again as it is.
-fn ids(value: &str) -> Vec<String> {
+pub(crate) fn ids(value: &str) -> Vec<String> {
     const MOST: usize = 1000;
     let mut found = Vec::new();
     for piece in value.split('<').skip(1).take(MOST) {
