@@ -36,6 +36,8 @@ impl DraftAttachments {
     /// Attaches a file under its own name. It is opened now, so that it may be gone when the draft
     /// is sent; an error of that shows at `send`.
     #[doc(alias = "Attachments.Add")]
+    #[doc(alias = "Attachment.ReadFromFile")]
+    #[doc(alias = "ReadFromFile")]
     pub fn add_file(&mut self, path: impl AsRef<Path>) -> &mut DraftAttachment {
         let path = path.as_ref();
         let name = path.file_name().unwrap_or_default().to_string_lossy();

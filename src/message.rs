@@ -79,12 +79,15 @@ impl Message {
 
     /// The session that sees it; `None` for an unclaimed message.
     #[doc(alias = "Message.Session")]
+    #[doc(alias = "Message.Parent")]
     pub fn session(&self) -> Option<&Session> {
         self.0.session.as_ref()
     }
 
     /// The From field: what the sender claims to be.
     #[doc(alias = "Message.Sender")]
+    #[doc(alias = "AddressEntry.Parent")]
+    #[doc(alias = "AddressEntry.Session")]
     pub fn sender(&self) -> &AddressEntry {
         &self.0.sender
     }
@@ -135,6 +138,10 @@ impl Message {
     /// # Errors
     /// When the message cannot be read, is gone or exceeds a limit.
     #[doc(alias = "Message.Recipients")]
+    #[doc(alias = "Recipients.Parent")]
+    #[doc(alias = "Recipients.Session")]
+    #[doc(alias = "Recipient.Parent")]
+    #[doc(alias = "Recipient.Session")]
     pub fn recipients(&self) -> Result<&Recipients> {
         self.0.reading.recipients()
     }
@@ -234,6 +241,10 @@ impl Message {
     /// # Errors
     /// When the message cannot be read, is gone or exceeds a limit.
     #[doc(alias = "Message.Attachments")]
+    #[doc(alias = "Attachments.Parent")]
+    #[doc(alias = "Attachments.Session")]
+    #[doc(alias = "Attachment.Parent")]
+    #[doc(alias = "Attachment.Session")]
     pub fn attachments(&self) -> Result<Attachments> {
         self.0.reading.attachments()
     }

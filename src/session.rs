@@ -167,6 +167,7 @@ impl Session {
 
     /// Itself: the root of the objects, which has no parent.
     #[doc(alias = "Session.Session")]
+    #[doc(alias = "Session.Parent")]
     pub fn session(&self) -> &Self {
         self
     }

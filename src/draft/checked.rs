@@ -1,5 +1,6 @@
 //! The check of a draft before it is sent: all of it, and nothing is written.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use super::Draft;
@@ -260,8 +261,13 @@ fn check_values(draft: &Draft) -> Result<()> {
             return Err(Error::new(ErrorKind::InvalidValue, message).with_field(name));
         }
     }
+    let mut ids = HashSet::new();
     for attachment in &draft.attachments {
         attachment.check()?;
+        if attachment.content_id().is_some_and(|id| !ids.insert(id)) {
+            let message = "two attachments have this Content-ID; give each its own";
+            return Err(Error::new(ErrorKind::InvalidValue, message).with_field("Content-ID"));
+        }
     }
     Ok(())
 }
