@@ -32,13 +32,13 @@ fn with(server: &MailServer, set: impl FnOnce(&mut Draft)) -> Draft {
 
 fn attached(server: &MailServer, set: impl FnOnce(&mut cdonts::DraftAttachment)) -> Draft {
     with(server, |draft| {
-        set(draft.attachments_mut().add_bytes("a.txt", "a"))
+        set(draft.attachments_mut().add_bytes("a.txt", "a"));
     })
 }
 
 fn recipient(server: &MailServer, set: impl FnOnce(&mut cdonts::Recipient)) -> Draft {
     with(server, |draft| {
-        set(draft.recipients_mut().get_mut(0).unwrap())
+        set(draft.recipients_mut().get_mut(0).unwrap());
     })
 }
 
