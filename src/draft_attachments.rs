@@ -1,9 +1,13 @@
 //! What is attached to a message while it is composed.
 
+mod content;
+
 use std::fmt;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use content::Content;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::compose;
@@ -389,45 +393,5 @@ impl fmt::Debug for DraftAttachment {
             .field("name", &self.name)
             .field("content_type", &self.content_type())
             .finish_non_exhaustive()
-    }
-}
-
-/// The content while it is read: exactly as much as was measured.
-struct Content<'a> {
-    attachment: &'a DraftAttachment,
-    source: MutexGuard<'a, Kind>,
-    left: u64,
-}
-
-impl Source for Content<'_> {
-    fn fill(&mut self, block: &mut [u8]) -> Result<usize> {
-        let Kind::Reader(reader) = &mut *self.source else {
-            return Ok(0);
-        };
-        let mut count = 0;
-        while let Some(rest) = block.get_mut(count..).filter(|rest| !rest.is_empty()) {
-            let most = usize::try_from(self.left)
-                .unwrap_or(usize::MAX)
-                .min(rest.len());
-            if most == 0 {
-                break;
-            }
-            match reader.read(rest.get_mut(..most).unwrap_or_default()) {
-                Ok(0) => {
-                    let short = io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "its reader gave less than it had measured",
-                    );
-                    return Err(self.attachment.failed(short));
-                }
-                Ok(read) => {
-                    count += read;
-                    self.left = self.left.saturating_sub(read as u64);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.attachment.failed(error)),
-            }
-        }
-        Ok(count)
     }
 }

@@ -99,22 +99,26 @@ const SETTERS: &[(&str, &str, Setter)] = &[
             d.add_header("X-A", t);
         })
     }),
-    ("draft", "set_list_unsubscribe", |s, t| {
+    ("draft/conventions", "set_list_unsubscribe", |s, t| {
         with(s, |d| {
             d.set_list_unsubscribe(format!("https://x/{t}"));
         })
     }),
-    ("draft", "set_list_unsubscribe_one_click", |s, t| {
-        with(s, |d| {
-            d.set_list_unsubscribe_one_click(format!("https://x/{t}"));
-        })
-    }),
-    ("draft", "set_sender_field", |s, t| {
+    (
+        "draft/conventions",
+        "set_list_unsubscribe_one_click",
+        |s, t| {
+            with(s, |d| {
+                d.set_list_unsubscribe_one_click(format!("https://x/{t}"));
+            })
+        },
+    ),
+    ("draft/conventions", "set_sender_field", |s, t| {
         with(s, |d| {
             d.set_sender_field(t, "a@example.com");
         })
     }),
-    ("draft", "set_sender_field", |s, t| {
+    ("draft/conventions", "set_sender_field", |s, t| {
         with(s, |d| {
             d.set_sender_field("", t);
         })
@@ -253,6 +257,7 @@ fn every_setter_that_takes_text_is_in_the_table() {
     let mut found = BTreeSet::new();
     for file in [
         "draft",
+        "draft/conventions",
         "draft_attachments",
         "folder",
         "new_mail",
