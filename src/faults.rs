@@ -376,6 +376,51 @@ fn the_last_deletion_of_a_shared_file_survives_a_death_at_any_step() {
     });
 }
 
+/// A deletion was told as done, but its file is still on its way out: no failure of a recovery
+/// may bring it back.
+#[test]
+fn what_was_deleted_does_not_come_back_by_a_recovery_that_fails() {
+    let own = SHARED.replace("x-receiver: joe@example.com\r\n", "");
+    for fault in [Fault::Before(Other), Fault::After(Other), Fault::Crash] {
+        for n in 0.. {
+            let fixture = Fixture::new();
+            let server = fixture.watched();
+            let delete = |n, fault| {
+                fixture.write("Drop/a.eml", &own);
+                fixture.plan.arm(n, fault);
+                delete_first(&server, "jane@example.com").unwrap();
+                fixture.plan.disarm()
+            };
+            // The second and the third deletion make the same calls.
+            delete(usize::MAX, Fault::Crash);
+            let calls = delete(usize::MAX, Fault::Crash);
+            let is_unlink = |(op, path): &(Op, std::path::PathBuf)| {
+                *op == Op::Remove && path.ends_with("a.eml")
+            };
+            delete(
+                calls.iter().position(is_unlink).unwrap(),
+                Fault::Lasting(Other),
+            );
+            assert_eq!(fixture.files("State/removing").len(), 1);
+            drop(server);
+            fixture.plan.arm(n, fault);
+            let mut builder = MailServer::builder()
+                .mailroot(fixture.root.path())
+                .local_domain("example.com");
+            builder.probe = fixture.plan.probe();
+            drop(builder.open());
+            let struck = fixture.plan.struck();
+            fixture.plan.disarm();
+            let left = inbox_len(&fixture.restarted(), "jane@example.com");
+            assert_eq!(left, 0, "it came back: {n} {fault:?}");
+            fixture.assert_state_is_clean(&format!("{n} {fault:?}"));
+            if !struck {
+                break;
+            }
+        }
+    }
+}
+
 /// A recovery that dies, at every step, and the one after it.
 #[test]
 fn recovery_may_die_too() {

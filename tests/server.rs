@@ -196,6 +196,20 @@ fn the_state_directory_is_by_default_beside_what_it_is_for() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn where_the_state_directory_is_is_never_guessed() {
+    let root = Root::new();
+    root.dir("odd/Drop");
+    // Whether this is a directory nobody can tell.
+    std::os::unix::fs::symlink("Pickup", root.join("odd/Pickup")).unwrap();
+    let error = MailServer::builder()
+        .drop_dir(root.join("odd/Drop"), Profile::IisDrop)
+        .open()
+        .unwrap_err();
+    assert_eq!(error.path().unwrap().file_name().unwrap(), "Pickup");
+}
+
 #[test]
 fn a_mailroot_can_be_moved_as_a_whole() {
     let root = Root::new();

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use check::{absolute, check_local_delivery, check_one_file_system, configuration};
+use check::{absolute, check_local_delivery, check_one_file_system, configuration, is_directory};
 
 use super::{Authorize, MailServer};
 use crate::delivery::{self, Pickup, Spool};
@@ -241,7 +241,9 @@ impl MailServerBuilder {
         if let Some(root) = self.mailroot.clone() {
             self.fill_in(&root)?;
         }
-        self.state_dir = self.state_dir.take().or_else(|| self.default_state_dir());
+        if self.state_dir.is_none() {
+            self.state_dir = self.default_state_dir()?;
+        }
         let modes = Modes {
             group_shared: self.group_shared,
         };
@@ -253,7 +255,7 @@ impl MailServerBuilder {
                 "a mail server needs a Pickup or a Drop; set `mailroot`, `pickup_dir` or `drop_dir`",
             ));
         }
-        let state = Arc::new(self.state(drop.as_ref(), modes));
+        let state = Arc::new(self.state(drop.as_ref(), modes)?);
         let drop = drop
             .map(|drop| self.drop_store(drop, &state, !local_domains.is_empty()))
             .transpose()?;
@@ -266,7 +268,7 @@ impl MailServerBuilder {
         }
         state.existing()?;
         let spool = Spool {
-            badmail: self.badmail(pickup.as_ref()),
+            badmail: self.badmail(pickup.as_ref())?,
             badmail_opened: OnceLock::new(),
             pickup: pickup.map(|dir| self.pickup(dir)),
             drop: drop.map(Arc::new),
@@ -303,17 +305,18 @@ impl MailServerBuilder {
     }
 
     /// Beside the directory that it is for, so that it is on the same file system.
-    fn default_state_dir(&self) -> Option<PathBuf> {
+    fn default_state_dir(&self) -> Result<Option<PathBuf>> {
         let Some(drop) = &self.drop_dir else {
-            return Some(absolute(self.pickup_dir.as_ref()?).with_file_name("State"));
+            let pickup = self.pickup_dir.as_deref().map(absolute).transpose()?;
+            return Ok(pickup.map(|pickup| pickup.with_file_name("State")));
         };
-        let drop = absolute(drop);
-        if drop.with_file_name("Pickup").is_dir() {
-            return Some(drop.with_file_name("State"));
+        let drop = absolute(drop)?;
+        if is_directory(&drop.with_file_name("Pickup"))? {
+            return Ok(Some(drop.with_file_name("State")));
         }
-        let mut name = drop.file_name()?.to_owned();
+        let mut name = drop.file_name().unwrap_or_default().to_owned();
         name.push(".state");
-        Some(drop.with_file_name(name))
+        Ok(Some(drop.with_file_name(name)))
     }
 
     fn open_dir(&self, path: Option<&Path>, name: &str, modes: Modes) -> Result<Option<Dir>> {
@@ -346,16 +349,16 @@ impl MailServerBuilder {
             .collect()
     }
 
-    fn state(&self, drop: Option<&Dir>, modes: Modes) -> State {
+    fn state(&self, drop: Option<&Dir>, modes: Modes) -> Result<State> {
         let setting = Setting {
-            drop: drop.map(|drop| absolute(drop.path())),
-            pickup: self.pickup_dir.as_deref().map(absolute),
+            drop: drop.map(|drop| absolute(drop.path())).transpose()?,
+            pickup: self.pickup_dir.as_deref().map(absolute).transpose()?,
             profile: self.profile,
             case_sensitive: self.case_sensitive_local_part,
             drop_dot_stuffed: self.drop_dot_stuffed,
         };
-        let path = self.state_dir.as_deref().map(absolute);
-        State::new(path, setting, modes, self.probe.clone())
+        let path = self.state_dir.as_deref().map(absolute).transpose()?;
+        Ok(State::new(path, setting, modes, self.probe.clone()))
     }
 
     fn drop_store(&self, drop: Dir, state: &Arc<State>, fills_itself: bool) -> Result<DropStore> {
@@ -388,9 +391,11 @@ impl MailServerBuilder {
     }
 
     /// Beside Pickup, as the SMTP service of IIS has it.
-    fn badmail(&self, pickup: Option<&Dir>) -> Option<PathBuf> {
-        let root = self.mailroot.clone();
-        let beside = || Some(absolute(pickup?.path()).parent()?.to_path_buf());
-        root.or_else(beside).map(|root| root.join("Badmail"))
+    fn badmail(&self, pickup: Option<&Dir>) -> Result<Option<PathBuf>> {
+        if let Some(root) = &self.mailroot {
+            return Ok(Some(root.join("Badmail")));
+        }
+        let pickup = pickup.map(|pickup| absolute(pickup.path())).transpose()?;
+        Ok(pickup.map(|pickup| pickup.with_file_name("Badmail")))
     }
 }

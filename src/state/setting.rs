@@ -115,16 +115,22 @@ impl Setting {
     /// Whether ours is the one that is there now.
     fn publish(&self, root: &Dir) -> Result<bool> {
         let temporary = format!("{NAME}-{}", new_id());
-        let mut file = root.create(&temporary)?;
+        let published = self.write_as(root, &temporary);
+        if !matches!(published, Ok(true)) {
+            // Nobody reads it; the failure that led here is the one to report.
+            let _ = root.remove(&temporary);
+        }
+        published
+    }
+
+    fn write_as(&self, root: &Dir, temporary: &str) -> Result<bool> {
+        let mut file = root.create(temporary)?;
         let written = file.write_all(self.text(root.path()).as_bytes());
         written.map_err(|source| file.write_failure(source))?;
         file.sync()?;
-        match root.rename(&temporary, root, NAME) {
+        match root.rename(temporary, root, NAME) {
             Ok(()) => Ok(true),
-            Err(failure) if failure.is_taken() => {
-                root.remove(&temporary)?;
-                Ok(false)
-            }
+            Err(failure) if failure.is_taken() => Ok(false),
             Err(failure) => Err(failure.into()),
         }
     }

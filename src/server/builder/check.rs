@@ -1,5 +1,6 @@
 //! Whether the settings of a mail server and its directories fit together.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -12,15 +13,32 @@ pub(super) fn configuration(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
-/// The path as it is known whatever the current directory will be; links are resolved.
-pub(super) fn absolute(path: &Path) -> PathBuf {
-    if let Ok(path) = path.canonicalize() {
-        return path;
+/// The path as it is known whatever the current directory will be; links are resolved. It need not
+/// be there yet. A path that cannot be looked at is an error: taken for another, it would lead to
+/// another state directory, and deletions would be forgotten.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
+    let failed = |source| Error::io("look at a directory", path, source);
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        resolved => return resolved.map_err(failed),
     }
-    // It need not be there yet, but its parent is.
-    match (path.parent().map(Path::canonicalize), path.file_name()) {
-        (Some(Ok(parent)), Some(name)) => parent.join(name),
-        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+    let whole = std::path::absolute(path).map_err(failed)?;
+    let (Some(parent), Some(name)) = (whole.parent(), whole.file_name()) else {
+        return Ok(whole);
+    };
+    match parent.canonicalize() {
+        Ok(parent) => Ok(parent.join(name)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(whole),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Whether there is a directory; it cannot be guessed when nobody can tell.
+pub(super) fn is_directory(path: &Path) -> Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("look at a directory", path, error)),
     }
 }
 
@@ -54,7 +72,7 @@ pub(super) fn check_local_delivery(
         let is_same_inode = pickup_stat.stamp.inode == drop_stat.stamp.inode
             && pickup_stat.device == drop_stat.device
             && pickup_stat.stamp.inode != 0;
-        if is_same_inode || absolute(pickup.path()) == absolute(path) {
+        if is_same_inode || absolute(pickup.path())? == absolute(path)? {
             return Err(configuration(
                 "Pickup and Drop are one directory: what is delivered would be delivered again; \
                  use two",
