@@ -316,6 +316,14 @@ fn delete_at_every_call(content: &str, others: &[&str]) {
                 assert!(error.path().is_some(), "no path: {error} {context}");
             }
         }
+        if deleted.is_ok() && matches!(fault, Fault::Lasting(_)) {
+            let left = fixture.files("Drop").len();
+            assert_eq!(
+                left,
+                usize::from(!others.is_empty()),
+                "still there: {context}"
+            );
+        }
         for other in others {
             assert_eq!(
                 inbox_len(&server, other),

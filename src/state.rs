@@ -123,12 +123,15 @@ impl State {
 impl Dirs {
     /// A new id with its lock: whoever finds a directory of that id knows that we are at work.
     pub(crate) fn reserve(&self) -> Result<Reserved> {
-        loop {
+        // A new id is free; only a sweeper can be at it for a moment.
+        for _ in 0..MOST_TRIES {
             let id = new_id();
             if let Some(lock) = self.locks.lock(&id)? {
                 return Ok(Reserved { id, lock });
             }
         }
+        let message = "no lock could be taken; does the file system have locks?";
+        Err(Error::new(ErrorKind::Io, message).with_path(self.locks.path()))
     }
 
     /// The lock of an id that somebody left; `None` while he is at work.
@@ -136,6 +139,8 @@ impl Dirs {
         Ok(self.locks.lock(id)?)
     }
 }
+
+const MOST_TRIES: usize = 20;
 
 /// A name that nobody has chosen or will choose.
 pub(crate) fn new_id() -> String {

@@ -9,7 +9,7 @@ mod remove;
 mod scan;
 pub(crate) mod settle;
 
-pub(crate) use drop::{DropRules, DropStore};
+pub(crate) use drop::{DropRules, DropStore, is_maildir};
 pub(crate) use entry::Entry;
 pub(crate) use origin::{DropOrigin, FileBytes};
 pub(crate) use remove::{give_back, recover_removing};

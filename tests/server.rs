@@ -196,6 +196,53 @@ fn the_state_directory_is_by_default_beside_what_it_is_for() {
     }
 }
 
+#[test]
+fn a_maildir_that_lost_a_folder_is_not_read_as_an_empty_drop() {
+    let root = Root::new();
+    for name in ["new", "cur", "tmp"] {
+        root.dir(&format!("mail/{name}"));
+    }
+    let both = simple(&["jane@example.com", "joe@example.com"], "s");
+    root.write("mail/new/1.a.b", both);
+    let drop_dir = root.join("mail");
+    only(
+        &support::reader(&drop_dir, Profile::IisDrop),
+        "jane@example.com",
+    )
+    .delete()
+    .unwrap();
+    std::fs::remove_dir(root.join("mail/tmp")).unwrap();
+    let open = || {
+        MailServer::builder()
+            .drop_dir(&drop_dir, Profile::IisDrop)
+            .open()
+    };
+    let error = open().unwrap_err();
+    assert!(
+        error.to_string().contains("`maildir`") && error.to_string().contains("`flat`"),
+        "{error}"
+    );
+    root.dir("mail/tmp");
+    assert_eq!(messages(&open().unwrap(), "jane@example.com").len(), 0);
+}
+
+#[test]
+fn a_pickup_that_comes_later_leads_to_no_other_state() {
+    let root = Root::new();
+    root.dir("alone/Drop");
+    root.write(
+        "alone/Drop/a.eml",
+        simple(&["jane@example.com", "joe@example.com"], "s"),
+    );
+    let open = || {
+        let builder = MailServer::builder().drop_dir(root.join("alone/Drop"), Profile::IisDrop);
+        builder.drop_writer(Writer::Renames).open().unwrap()
+    };
+    only(&open(), "jane@example.com").delete().unwrap();
+    root.dir("alone/Pickup");
+    assert_eq!(messages(&open(), "jane@example.com").len(), 0);
+}
+
 #[cfg(unix)]
 #[test]
 fn where_the_state_directory_is_is_never_guessed() {

@@ -84,7 +84,7 @@ pub(crate) fn deliver_now(spool: &Spool) -> Result<Delivered> {
              with `local_domain`",
         ));
     };
-    for (name, stamp) in complete_files(pickup)? {
+    for (name, stamp) in complete_files(pickup, &mut done.problems)? {
         match deliver(spool, pickup, &name, stamp, &mut done) {
             // Another delivery was faster.
             Err(error) if error.kind() == ErrorKind::PathNotFound => {}
@@ -96,21 +96,26 @@ pub(crate) fn deliver_now(spool: &Spool) -> Result<Delivered> {
 }
 
 /// The files that were written to their end; waits at most one settle period.
-fn complete_files(pickup: &Pickup) -> Result<Vec<(OsString, Stamp)>> {
+fn complete_files(pickup: &Pickup, problems: &mut Vec<Problem>) -> Result<Vec<(OsString, Stamp)>> {
     let look = pickup.looks.fetch_add(1, Ordering::Relaxed) + 1;
-    let judge = |name: &OsStr| {
-        let stat = pickup
-            .dir
-            .stat(name)
-            .ok()
-            .filter(|stat| stat.kind == Kind::File)?;
-        Some((stat.stamp, pickup.settling.judge(name, stat.stamp, look)))
+    let mut judge = |name: &OsStr| match pickup.dir.stat(name) {
+        Ok(stat) if stat.kind == Kind::File => {
+            Some((stat.stamp, pickup.settling.judge(name, stat.stamp, look)))
+        }
+        Err(failure) if !failure.is_gone() => {
+            problems.push(Error::from(failure).into());
+            None
+        }
+        _ => None,
     };
     let mut complete = Vec::new();
     let mut unsettled = Vec::new();
     let mut wait = Duration::ZERO;
     for name in pickup.dir.all_names()? {
-        match judge(&name).filter(|_| is_candidate(&name)) {
+        if !is_candidate(&name) {
+            continue;
+        }
+        match judge(&name) {
             Some((stamp, Verdict::Complete)) if stamp.size > 0 => complete.push((name, stamp)),
             Some((_, Verdict::Wait(time))) => {
                 wait = wait.max(time);

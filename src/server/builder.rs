@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::profile::Profile;
 use crate::state::{Setting, State, new_id};
 use crate::store::settle::Settling;
-use crate::store::{DropRules, DropStore, Writer};
+use crate::store::{DropRules, DropStore, Writer, is_maildir};
 
 /// Whether what is sent survives a power cut.
 ///
@@ -311,12 +311,14 @@ impl MailServerBuilder {
             return Ok(pickup.map(|pickup| pickup.with_file_name("State")));
         };
         let drop = absolute(drop)?;
-        if is_directory(&drop.with_file_name("Pickup"))? {
-            return Ok(Some(drop.with_file_name("State")));
-        }
         let mut name = drop.file_name().unwrap_or_default().to_owned();
         name.push(".state");
-        Ok(Some(drop.with_file_name(name)))
+        let own = drop.with_file_name(name);
+        // One that is there stays the one, also when a Pickup comes beside it later.
+        if !is_directory(&own)? && is_directory(&drop.with_file_name("Pickup"))? {
+            return Ok(Some(drop.with_file_name("State")));
+        }
+        Ok(Some(own))
     }
 
     fn open_dir(&self, path: Option<&Path>, name: &str, modes: Modes) -> Result<Option<Dir>> {
@@ -353,6 +355,7 @@ impl MailServerBuilder {
         let setting = Setting {
             drop: drop.map(|drop| absolute(drop.path())).transpose()?,
             pickup: self.pickup_dir.as_deref().map(absolute).transpose()?,
+            is_maildir: drop.map_or(Ok(false), is_maildir)?,
             profile: self.profile,
             case_sensitive: self.case_sensitive_local_part,
             drop_dot_stuffed: self.drop_dot_stuffed,

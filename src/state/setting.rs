@@ -16,6 +16,8 @@ pub(crate) struct Setting {
     pub(crate) drop: Option<PathBuf>,
     /// What recovery gives back to; not compared when one of the two has none.
     pub(crate) pickup: Option<PathBuf>,
+    /// A Maildir that lost a folder would be read as an empty flat directory.
+    pub(crate) is_maildir: bool,
     pub(crate) profile: Profile,
     pub(crate) case_sensitive: bool,
     pub(crate) drop_dot_stuffed: bool,
@@ -24,7 +26,7 @@ pub(crate) struct Setting {
 impl Setting {
     /// Name and value of each rule, one a line in the file. A drop beside the state directory is
     /// written relative to it, so that the whole tree can be moved.
-    fn lines(&self, state: &Path) -> [(&'static str, String); 5] {
+    fn lines(&self, state: &Path) -> [(&'static str, String); 6] {
         let relative = |dir: Option<&Path>| {
             dir.map_or(String::new(), |dir| {
                 let beside = state
@@ -42,9 +44,11 @@ impl Setting {
         } else {
             "case-insensitive"
         };
+        let form = if self.is_maildir { "maildir" } else { "flat" };
         [
             ("drop", relative(self.drop.as_deref())),
             ("pickup", relative(self.pickup.as_deref())),
+            ("form", form.to_owned()),
             ("profile", self.profile.name().to_owned()),
             ("local-part", local_part.to_owned()),
             ("dot-stuffed", self.drop_dot_stuffed.to_string()),
@@ -125,9 +129,14 @@ impl Setting {
 
     fn write_as(&self, root: &Dir, temporary: &str) -> Result<bool> {
         let mut file = root.create(temporary)?;
-        let written = file.write_all(self.text(root.path()).as_bytes());
+        let text = self.text(root.path());
+        let written = file.write_all(text.as_bytes());
         written.map_err(|source| file.write_failure(source))?;
         file.sync()?;
+        if file.stat()?.stamp.size != text.len() as u64 {
+            let message = "the setting was not written whole; try again";
+            return Err(Error::new(ErrorKind::Io, message).with_path(root.path().join(temporary)));
+        }
         match root.rename(temporary, root, NAME) {
             Ok(()) => Ok(true),
             Err(failure) if failure.is_taken() => Ok(false),

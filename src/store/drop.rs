@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use super::moved::Moved;
 use super::settle::{Settling, Writer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{Dir, File};
+use crate::fs::{Dir, File, Kind};
 use crate::limits::Limits;
 use crate::profile::Profile;
 use crate::state::State;
@@ -147,24 +147,25 @@ impl DropStore {
 
 /// A Maildir has new/, cur/ and tmp/; all else is flat.
 fn places_of(root: &Dir) -> Result<Vec<(Place, Dir)>> {
-    let open = |name| match root.open_dir(name) {
-        Ok(dir) => Ok(Some(dir)),
-        Err(failure) if failure.is_gone() => Ok(None),
-        // Something else has the name, so that this is no Maildir.
-        Err(_)
-            if root
-                .stat(name)
-                .is_ok_and(|stat| stat.kind != crate::fs::Kind::Directory) =>
-        {
-            Ok(None)
-        }
-        Err(failure) => Err(Error::from(failure)),
-    };
-    let has_tmp = root
-        .stat("tmp")
-        .is_ok_and(|stat| stat.kind == crate::fs::Kind::Directory);
-    match (open("new")?, open("cur")?) {
-        (Some(new), Some(cur)) if has_tmp => Ok(vec![(Place::New, new), (Place::Cur, cur)]),
-        _ => Ok(vec![(Place::Flat, root.clone())]),
+    if !is_maildir(root)? {
+        return Ok(vec![(Place::Flat, root.clone())]);
     }
+    Ok(vec![
+        (Place::New, root.open_dir("new")?),
+        (Place::Cur, root.open_dir("cur")?),
+    ])
+}
+
+/// Whether the directory is a Maildir. When nobody can tell it is an error: read as the other form
+/// it would look empty.
+pub(crate) fn is_maildir(root: &Dir) -> Result<bool> {
+    for name in ["new", "cur", "tmp"] {
+        match root.stat(name) {
+            Ok(stat) if stat.kind == Kind::Directory => {}
+            Ok(_) => return Ok(false),
+            Err(failure) if failure.is_gone() => return Ok(false),
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Ok(true)
 }

@@ -146,7 +146,7 @@ impl DropStore {
         }
         if self.rules.durable
             && let Err(failure) = from.sync()
-            && give_back(room, name, from).is_ok()
+            && put_back(room, name, from).is_ok()
         {
             return Err(failure.into());
         }
@@ -187,6 +187,12 @@ impl Judgement {
 
 /// Puts a file back where it was, under a new name with the same ending when its own is taken.
 pub(crate) fn give_back(room: &Dir, name: &OsStr, to: &Dir) -> Result<()> {
+    put_back(room, name, to)?;
+    to.sync()?;
+    Ok(())
+}
+
+fn put_back(room: &Dir, name: &OsStr, to: &Dir) -> Result<()> {
     let returned = room.rename(name, to, name);
     match returned {
         Err(failure) if failure.is_taken() => {
@@ -200,7 +206,6 @@ pub(crate) fn give_back(room: &Dir, name: &OsStr, to: &Dir) -> Result<()> {
         }
         returned => returned?,
     }
-    to.sync()?;
     Ok(())
 }
 

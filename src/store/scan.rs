@@ -102,12 +102,13 @@ impl DropStore {
                     stamp: None,
                 };
                 match self.is_complete(&mut candidate, look) {
-                    Some(Verdict::Complete) => complete.push(candidate),
-                    Some(Verdict::Wait(time)) => {
+                    Ok(Some(Verdict::Complete)) => complete.push(candidate),
+                    Ok(Some(Verdict::Wait(time))) => {
                         wait = wait.max(time);
                         unsettled.push(candidate);
                     }
-                    Some(Verdict::Empty) | None => {}
+                    Ok(Some(Verdict::Empty) | None) => {}
+                    Err(error) => scan.problems.push(error.into()),
                 }
             }
         }
@@ -116,8 +117,8 @@ impl DropStore {
         }
         for mut candidate in unsettled {
             match self.is_complete(&mut candidate, look) {
-                Some(Verdict::Complete) => complete.push(candidate),
-                Some(Verdict::Wait(_) | Verdict::Empty) => {
+                Ok(Some(Verdict::Complete)) => complete.push(candidate),
+                Ok(Some(Verdict::Wait(_) | Verdict::Empty)) => {
                     let path = self
                         .root
                         .path()
@@ -125,19 +126,28 @@ impl DropStore {
                     scan.problems
                         .push(Problem::at(path, "the file is still being written"));
                 }
-                None => {}
+                Ok(None) => {}
+                Err(error) => scan.problems.push(error.into()),
             }
         }
         Ok((complete, bases))
     }
 
-    fn is_complete(&self, candidate: &mut Candidate, look: u64) -> Option<Verdict> {
+    /// `None` for what is no file, or none any more.
+    fn is_complete(&self, candidate: &mut Candidate, look: u64) -> Result<Option<Verdict>> {
         if self.settling.writer() == Writer::Renames {
-            return Some(Verdict::Complete);
+            return Ok(Some(Verdict::Complete));
         }
-        let stat = self.place(candidate.place)?.stat(&candidate.name).ok()?;
+        let Some(dir) = self.place(candidate.place) else {
+            return Ok(None);
+        };
+        let stat = match dir.stat(&candidate.name) {
+            Err(failure) if failure.is_gone() => return Ok(None),
+            looked => looked?,
+        };
         candidate.stamp = Some(stat.stamp);
-        (stat.kind == Kind::File).then(|| self.settling.judge(&candidate.name, stat.stamp, look))
+        let is_file = stat.kind == Kind::File;
+        Ok(is_file.then(|| self.settling.judge(&candidate.name, stat.stamp, look)))
     }
 
     /// A message whose owner is known is one however large it is; this tells why it will not open.

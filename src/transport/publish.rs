@@ -73,15 +73,19 @@ fn settle(
     };
     // Naming can fail after it was done, on a network disk for one.
     let is_ours = match (dir.stat(name), file.stat()) {
-        (Ok(there), Ok(ours)) => there.stamp == ours.stamp,
-        (Err(_), _) if was_named => {
-            // A reader has taken it already, or nobody can tell.
-            return Ok(Some(crate::error::Error::from(failure).into()));
-        }
-        _ => false,
+        (Ok(there), Ok(ours)) => Some(there.stamp == ours.stamp),
+        (Err(looked), _) if looked.is_gone() => Some(false),
+        _ => None,
     };
-    if is_ours && dir.remove(name).is_err() {
-        return Ok(Some(crate::error::Error::from(failure).into()));
+    let is_taken_back = match (is_ours, was_named) {
+        // A reader has it already.
+        (Some(false), true) => false,
+        (Some(false) | None, false) => true,
+        // It was named, so that what has the name is ours.
+        (Some(true), _) | (None, true) => dir.remove(name).is_ok(),
+    };
+    if is_taken_back {
+        return Err(failure.into());
     }
-    Err(failure.into())
+    Ok(Some(crate::error::Error::from(failure).into()))
 }
