@@ -13,12 +13,13 @@ use crate::fs::double::{Fault, Plan};
 use crate::fs::{Op, Probe};
 use crate::{Draft, MailServer, NewMail, Session, Writer};
 
-const FAULTS: [Fault; 6] = [
+const FAULTS: [Fault; 7] = [
     Fault::Before(Other),
     Fault::Before(StorageFull),
     Fault::Before(PermissionDenied),
     Fault::After(Other),
     Fault::Lasting(Other),
+    Fault::Syncs(Other),
     Fault::Crash,
 ];
 

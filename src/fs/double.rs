@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     After(io::ErrorKind),
     /// It and every later call does nothing and returns this error.
     Lasting(io::ErrorKind),
+    /// From it on every sync does nothing and returns this error; all else works: a failing disk.
+    Syncs(io::ErrorKind),
     /// The process dies before the call: nothing happens any more.
     Crash,
 }
@@ -76,6 +78,7 @@ impl Plan {
             let fault = state.fault.and_then(|(at, fault)| match fault {
                 Fault::Before(_) | Fault::After(_) if n == at => Some(fault),
                 Fault::Lasting(_) | Fault::Crash if n >= at => Some(fault),
+                Fault::Syncs(_) if n >= at && op == Op::Sync => Some(fault),
                 _ => None,
             });
             state.struck |= fault.is_some();
@@ -83,7 +86,9 @@ impl Plan {
         };
         match fault {
             None => work(),
-            Some(Fault::Before(kind) | Fault::Lasting(kind)) => Err(kind.into()),
+            Some(Fault::Before(kind) | Fault::Lasting(kind) | Fault::Syncs(kind)) => {
+                Err(kind.into())
+            }
             Some(Fault::After(kind)) => work().and(Err(kind.into())),
             Some(Fault::Crash) => Err(io::Error::other("the process is dead")),
         }

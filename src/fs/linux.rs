@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::failure::irregular;
 use super::{Kind, Modes, Names, Stamp, Stat};
@@ -24,7 +24,9 @@ pub(super) fn make_path(path: &Path, modes: Modes) -> io::Result<()> {
     // By name, since under some umasks not even its maker could open it to change the mode.
     rustix::fs::mkdirat(CWD, path, Mode::from_raw_mode(modes.directory()))?;
     let mode = Mode::from_raw_mode(modes.directory());
-    Ok(rustix::fs::chmodat(CWD, path, mode, AtFlags::empty())?)
+    Ok(retry_on_intr(|| {
+        rustix::fs::chmodat(CWD, path, mode, AtFlags::empty())
+    })?)
 }
 
 impl Handle {
@@ -50,7 +52,10 @@ impl Handle {
     pub(super) fn make_dir(&self, name: &OsStr, modes: Modes) -> io::Result<()> {
         let mode = Mode::from_raw_mode(modes.directory());
         rustix::fs::mkdirat(&self.0, name, mode)?;
-        Ok(rustix::fs::chmodat(&self.0, name, mode, AtFlags::empty())?)
+        // The directory is made: only this is tried again when a signal comes.
+        Ok(retry_on_intr(|| {
+            rustix::fs::chmodat(&self.0, name, mode, AtFlags::empty())
+        })?)
     }
 
     pub(super) fn names(&self) -> io::Result<Names> {
@@ -158,7 +163,9 @@ impl Handle {
 }
 
 fn set_mode(fd: &OwnedFd, mode: u32) -> io::Result<()> {
-    Ok(rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))?)
+    Ok(retry_on_intr(|| {
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))
+    })?)
 }
 
 fn stat_of(stat: &rustix::fs::Stat) -> Stat {
