@@ -15,7 +15,7 @@ use crate::recipients::{Recipient, RecipientType};
 use crate::sent::Sent;
 use crate::server::MailServer;
 use crate::state::new_id;
-use crate::transport::{self, Outgoing, no_way, received};
+use crate::transport::{self, Outgoing, check_envelope, no_way, received};
 
 /// Who sends a message and who gets it, apart from what its header says (RFC 5321 section 2.3.1).
 ///
@@ -126,17 +126,8 @@ fn checked(server: &MailServer, envelope: &Envelope) -> Result<(Option<Address>,
         .map(|address| check("X-Receiver", address))
         .collect();
     let recipients = without_doubles(recipients?, spool.case_sensitive);
-    if recipients.is_empty() {
-        let message = "the envelope has no recipient; add one";
-        return Err(Error::new(ErrorKind::NoRecipients, message).with_field("X-Receiver"));
-    }
-    if recipients.len() > spool.limits.recipients {
-        return Err(Limits::exceeded("recipients", spool.limits.recipients));
-    }
-    let has_remote = recipients.iter().any(|address| !spool.is_local(address));
-    if has_remote && spool.pickup.is_none() {
-        return Err(no_way());
-    }
+    let sender = ("X-Sender", reverse_path.as_ref());
+    check_envelope(spool, sender, ("X-Receiver", &recipients))?;
     Ok((reverse_path, recipients))
 }
 

@@ -8,4 +8,7 @@ mod submit;
 pub(crate) use copy::{Content, Copier, Copy, Folder};
 pub(crate) use out_file::OutFile;
 pub(crate) use publish::publish;
-pub(crate) use submit::{Outgoing, Submitted, drop_copy, no_way, pickup_copy, received, submit};
+pub(crate) use submit::{
+    Outgoing, Submitted, check_ascii, check_envelope, drop_copy, no_way, pickup_copy, received,
+    submit,
+};

@@ -103,6 +103,12 @@ fn addresses_are_checked_and_never_repaired_into_others() {
 }
 
 #[test]
+fn an_answer_address_that_the_way_may_not_take_is_refused() {
+    let answer = refused(|s| mail(s).reply_to("", "é@b.example").into_draft());
+    assert_eq!(answer, (ErrorKind::InvalidAddress, "Reply-To".to_owned()));
+}
+
+#[test]
 fn long_fields_are_folded_or_encoded() {
     let many = (0..300)
         .map(|n| format!("user{n}@b.example;"))

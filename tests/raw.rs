@@ -102,6 +102,15 @@ fn a_raw_message_that_must_not_go_out_is_refused() {
             Envelope::new("a b@c", ["jane@example.com"]),
             ErrorKind::InvalidAddress,
         ),
+        // No server in between is known to take a non-ASCII local-part.
+        (
+            Envelope::new("a@b.c", ["é@example.net"]),
+            ErrorKind::InvalidAddress,
+        ),
+        (
+            Envelope::new("é@b.c", ["far@example.net"]),
+            ErrorKind::InvalidAddress,
+        ),
     ] {
         assert_eq!(outbox.send_raw(&envelope, MADE).unwrap_err().kind(), kind);
     }

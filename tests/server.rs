@@ -280,15 +280,7 @@ fn a_mailroot_can_be_moved_as_a_whole() {
 #[test]
 fn a_temporary_server_is_gone_with_its_last_clone() {
     let server = MailServer::temporary().unwrap();
-    let shown = format!("{server:?}");
-    let drop_dir = shown
-        .split('"')
-        .find(|piece| piece.ends_with("Drop"))
-        .unwrap();
-    let root = std::path::Path::new(drop_dir)
-        .parent()
-        .unwrap()
-        .to_path_buf();
+    let root = server.drop_dir().unwrap().parent().unwrap().to_path_buf();
     let clone = server.clone();
     drop(server);
     NewMail::new(&clone)
@@ -549,15 +541,10 @@ fn delivery_in_the_background_delivers_what_comes() {
 #[test]
 fn a_background_delivery_does_not_keep_its_server_alive() {
     let server = MailServer::temporary().unwrap();
-    let shown = format!("{server:?}");
-    let drop_dir = shown
-        .split('"')
-        .find(|piece| piece.ends_with("Drop"))
-        .unwrap()
-        .to_owned();
+    let drop_dir = server.drop_dir().unwrap().to_path_buf();
     let _delivery = Delivery::start(&server, Duration::from_millis(5)).unwrap();
     drop(server);
-    support::eventually(|| !std::path::Path::new(&drop_dir).exists());
+    support::eventually(|| !drop_dir.exists());
 }
 
 /// Handles are shared between threads and outlive what they came from.

@@ -15,7 +15,7 @@ use crate::format::uuencode;
 use crate::limits::Limits;
 use crate::message_format::{EncodingMethod, MessageFormat};
 use crate::recipients::{Recipient, RecipientType};
-use crate::transport::no_way;
+use crate::transport::{check_ascii, check_envelope, no_way};
 
 /// A draft whose values are known to be good.
 pub(super) struct Checked {
@@ -69,27 +69,15 @@ impl Checked {
 
     fn check_envelope(&self, draft: &Draft) -> Result<()> {
         let spool = draft.server.spool();
-        if self.recipients.is_empty() {
-            let message = "the message has no recipient; add one";
-            return Err(Error::new(ErrorKind::NoRecipients, message).with_field("To"));
-        }
-        if self.recipients.len() > spool.limits.recipients {
-            return Err(Limits::exceeded("recipients", spool.limits.recipients).with_field("To"));
-        }
-        let has_remote = self
+        let from = &self.from.address;
+        check_envelope(spool, ("From", Some(from)), ("To", &self.recipients))?;
+        if self
             .recipients
             .iter()
-            .any(|address| !spool.is_local(address));
-        if has_remote && spool.pickup.is_none() {
-            return Err(no_way());
-        }
-        let unicode = self.recipients.iter().any(|address| !address.is_ascii());
-        if has_remote && (unicode || !self.from.address.is_ascii()) {
-            // The file does not tell whether the server that takes it knows SMTPUTF8 (RFC 6531).
-            let message = "an address with a non-ASCII local-part can only be used when every \
-                           recipient is local";
-            let field = if unicode { "To" } else { "From" };
-            return Err(Error::new(ErrorKind::InvalidAddress, message).with_field(field));
+            .any(|address| !spool.is_local(address))
+        {
+            check_ascii("Sender", self.sender.iter().map(|sender| &sender.address))?;
+            check_ascii("Reply-To", self.reply_to.iter().map(|to| &to.address))?;
         }
         Ok(())
     }

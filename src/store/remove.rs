@@ -45,8 +45,7 @@ impl DropOrigin {
         if store.who_deleted(&name, &opened)?.contains(reader) {
             return Err(gone());
         }
-        let case_sensitive = store.rules.case_sensitive;
-        let is_own = |address: &&Address| address.key(case_sensitive) == reader;
+        let is_own = |address: &&Address| store.key(address) == reader;
         if let Some(address) = opened.run.recipients.iter().find(is_own) {
             store.mark(&name, &opened, address)?;
         }
@@ -69,9 +68,7 @@ impl DropStore {
     }
 
     fn keys<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = String> + 'a {
-        run.recipients
-            .iter()
-            .map(|address| address.key(self.rules.case_sensitive))
+        run.recipients.iter().map(|address| self.key(address))
     }
 
     /// Whether every address of the run has deleted the file.

@@ -214,7 +214,7 @@ impl DropStore {
             .run
             .recipients
             .iter()
-            .find(|address| Some(address.key(self.rules.case_sensitive).as_str()) == reader);
+            .find(|address| Some(self.key(address).as_str()) == reader);
         summary.delivered_to = own.map(ToString::to_string).unwrap_or_default();
         Ok(summary)
     }
@@ -225,7 +225,7 @@ impl DropStore {
             Some(reader) => run
                 .recipients
                 .iter()
-                .any(|address| address.key(self.rules.case_sensitive) == reader),
+                .any(|address| self.key(address) == reader),
             None => run.recipients.is_empty(),
         }
     }

@@ -10,6 +10,7 @@ use crate::delivery::{Handover, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
 use crate::format::field;
+use crate::limits::Limits;
 use crate::state::new_id;
 
 /// A message that was checked and may go.
@@ -69,6 +70,43 @@ fn publish_single(spool: &Spool, copy: &Copy<'_>, content: &Content<'_>) -> Resu
         copier.write(copy, stuffed, file)
     })?;
     Ok(problem.into_iter().collect())
+}
+
+/// Whether a message can go from and to these addresses; `sender` and `to` are the fields that an
+/// error names.
+pub(crate) fn check_envelope(
+    spool: &Spool,
+    (sender, reverse_path): (&str, Option<&Address>),
+    (to, recipients): (&str, &[Address]),
+) -> Result<()> {
+    if recipients.is_empty() {
+        let message = "the message has no recipient; add one";
+        return Err(Error::new(ErrorKind::NoRecipients, message).with_field(to));
+    }
+    if recipients.len() > spool.limits.recipients {
+        return Err(Limits::exceeded("recipients", spool.limits.recipients).with_field(to));
+    }
+    if recipients.iter().all(|address| spool.is_local(address)) {
+        return Ok(());
+    }
+    if spool.pickup.is_none() {
+        return Err(no_way());
+    }
+    check_ascii(to, recipients)?;
+    check_ascii(sender, reverse_path)
+}
+
+/// A file in Pickup does not tell whether the server that takes it knows SMTPUTF8 (RFC 6531).
+pub(crate) fn check_ascii<'a>(
+    field: &str,
+    addresses: impl IntoIterator<Item = &'a Address>,
+) -> Result<()> {
+    if addresses.into_iter().all(Address::is_ascii) {
+        return Ok(());
+    }
+    let message = "an address with a non-ASCII local-part can only be used when every recipient \
+                   is local";
+    Err(Error::new(ErrorKind::InvalidAddress, message).with_field(field))
 }
 
 /// Why a message cannot go at all, if it cannot: asked before anything else.
