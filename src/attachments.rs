@@ -3,19 +3,13 @@
 mod safe_name;
 mod save;
 
-use std::io::{self, Read, Write};
-use std::ops::Range;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::body::{self, BodyReader};
-use crate::format::bytes::Bytes;
-use crate::format::structure::{Encoding, Part};
 use crate::format::uuencode;
-use crate::limits::Limits;
 use crate::message_file::EmbeddedMessage;
-use crate::reading::{Origin, write_failed};
+use crate::part::{MessagePart, PartReader};
 
 /// What an attachment is (`CdoAttachmentTypes`).
 ///
@@ -58,30 +52,15 @@ pub enum AttachmentType {
 pub struct Attachments(Vec<Attachment>);
 
 impl Attachments {
-    pub(crate) fn new(
-        origin: &Origin,
-        parts: impl Iterator<Item = Part>,
-        dot_stuffed: bool,
-        limits: &Limits,
-    ) -> Self {
-        let one = |part| Attachment {
-            origin: origin.clone(),
-            part: Arc::new(part),
-            dot_stuffed,
-            limits: limits.clone(),
-        };
-        Self(parts.map(one).collect())
+    pub(crate) fn new(parts: impl Iterator<Item = MessagePart>) -> Self {
+        Self(parts.map(Attachment).collect())
     }
 
     /// A file that stood uuencoded in the text.
     pub(crate) fn push_file(&mut self, file: uuencode::File) {
         let name = String::from_utf8_lossy(&file.name).into_owned();
-        self.0.push(Attachment {
-            part: Arc::new(Part::of_file(name, file.content.len() as u64)),
-            origin: Origin::Held(Arc::new(file.content)),
-            dot_stuffed: false,
-            limits: Limits::default(),
-        });
+        self.0
+            .push(Attachment(MessagePart::of_file(name, file.content)));
     }
 
     /// How many there are.
@@ -139,38 +118,7 @@ impl<'a> IntoIterator for &'a Attachments {
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Attachment {
-    origin: Origin,
-    part: Arc<Part>,
-    dot_stuffed: bool,
-    limits: Limits,
-}
-
-/// The bytes of one part as a message of their own.
-struct PartBytes {
-    bytes: Arc<dyn Bytes>,
-    range: Range<u64>,
-}
-
-impl Bytes for PartBytes {
-    fn len(&self) -> u64 {
-        self.range.end.saturating_sub(self.range.start)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        let left = self.len().saturating_sub(offset);
-        let most = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let within = buffer.get_mut(..most).unwrap_or_default();
-        self.bytes
-            .read_at(within, self.range.start.saturating_add(offset))
-    }
-
-    fn verify(&self) -> Result<()> {
-        self.bytes.verify()
-    }
-}
+pub struct Attachment(MessagePart);
 
 impl std::fmt::Debug for Attachment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -186,13 +134,13 @@ impl Attachment {
     /// save the attachment, [`write_to_dir`](Attachment::write_to_dir) makes a safe name of it.
     #[doc(alias = "Attachment.Name")]
     pub fn name(&self) -> &str {
-        let name = self.part.file_name.as_deref().unwrap_or_default();
+        let name = self.0.file_name().unwrap_or_default();
         name.rsplit(['/', '\\']).next().unwrap_or_default().trim()
     }
 
     /// The type of the content (RFC 2045), in lower case, such as `image/png`.
     pub fn content_type(&self) -> &str {
-        &self.part.media_type
+        self.0.content_type()
     }
 
     /// Whether it is a file or another message.
@@ -218,51 +166,38 @@ impl Attachment {
     /// ```
     ///
     /// # Errors
-    /// When the outer message cannot be read or is gone, and when the inner one exceeds a limit.
+    /// When the outer message cannot be read or is gone, and when the inner one exceeds a limit:
+    /// messages within messages count for [`depth`](crate::Limits::depth) too.
     #[doc(alias = "Attachment.Source")]
     pub fn source(&self) -> Result<Option<EmbeddedMessage>> {
         if self.attachment_type() == AttachmentType::FileData {
             return Ok(None);
         }
-        let (bytes, _) = self.origin.open()?;
-        let range = self.part.body.clone();
-        let limits = &self.limits;
-        let (bytes, dot_stuffed): (Arc<dyn Bytes>, _) = match self.part.encoding {
-            Encoding::Identity | Encoding::Unknown(_) => {
-                (Arc::new(PartBytes { bytes, range }), self.dot_stuffed)
-            }
-            // Mail must not encode a message (RFC 2046 section 5.2.1), but some does.
-            Encoding::Base64 | Encoding::QuotedPrintable => {
-                let mut decoded = Vec::new();
-                body::copy(&mut self.reader()?.0, |block| {
-                    decoded.extend(block);
-                    if decoded.len() > limits.decoded_text {
-                        return Err(Limits::exceeded("decoded_text", limits.decoded_text));
-                    }
-                    Ok(())
-                })?;
-                (Arc::new(decoded), false)
-            }
-        };
-        EmbeddedMessage::embedded(bytes, dot_stuffed, limits).map(Some)
+        self.0.source().map(Some)
+    }
+
+    /// The part of the message that it is, for what is not asked for every day: its own header
+    /// fields, its body as it was sent. A file that stood uuencoded in the text is a part alone.
+    pub fn part(&self) -> &MessagePart {
+        &self.0
     }
 
     /// The Content-Base (RFC 2110), which newer mail does not have.
     #[doc(alias = "Attachment.ContentBase")]
     pub fn content_base(&self) -> Option<&str> {
-        self.part.content_base.as_deref()
+        self.0.part().content_base.as_deref()
     }
 
     /// The Content-ID without its brackets, by which HTML shows it as `cid:`.
     #[doc(alias = "Attachment.ContentID")]
     pub fn content_id(&self) -> Option<&str> {
-        self.part.content_id.as_deref()
+        self.0.part().content_id.as_deref()
     }
 
     /// The Content-Location (RFC 2557), by which HTML shows it.
     #[doc(alias = "Attachment.ContentLocation")]
     pub fn content_location(&self) -> Option<&str> {
-        self.part.content_location.as_deref()
+        self.0.part().content_location.as_deref()
     }
 
     /// How many octets the content has. Reads the attachment to count them, unless it stands in
@@ -271,10 +206,7 @@ impl Attachment {
     /// # Errors
     /// When the message cannot be read, or is gone.
     pub fn size(&self) -> Result<u64> {
-        if self.part.encoding == Encoding::Identity && !self.dot_stuffed {
-            return Ok(self.part.body.end - self.part.body.start);
-        }
-        body::copy(&mut self.reader()?.0, |_| Ok(()))
+        self.0.size()
     }
 
     /// A reader of the content. It stays good when the message is deleted meanwhile; when the file
@@ -283,12 +215,7 @@ impl Attachment {
     /// # Errors
     /// When the message cannot be opened, or is [gone](crate::ErrorKind::MessageGone).
     pub fn reader(&self) -> Result<AttachmentReader> {
-        let (bytes, _) = self.origin.open()?;
-        Ok(AttachmentReader(BodyReader::new(
-            bytes,
-            &self.part,
-            self.dot_stuffed,
-        )))
+        self.0.reader()
     }
 
     /// The whole content.
@@ -296,9 +223,7 @@ impl Attachment {
     /// # Errors
     /// As [`reader`](Attachment::reader).
     pub fn read(&self) -> Result<Vec<u8>> {
-        let mut content = Vec::new();
-        self.write_to(&mut content)?;
-        Ok(content)
+        self.0.read()
     }
 
     /// Writes the content; returns how many octets it has.
@@ -306,9 +231,7 @@ impl Attachment {
     /// # Errors
     /// As [`reader`](Attachment::reader), and when the writer fails.
     pub fn write_to(&self, to: &mut dyn Write) -> Result<u64> {
-        body::copy(&mut self.reader()?.0, |block| {
-            to.write_all(block).map_err(write_failed)
-        })
+        self.0.write_to(to)
     }
 
     /// Writes the content to a file, over one that is there (CDONTS `WriteToFile`).
@@ -330,29 +253,5 @@ impl Attachment {
     }
 }
 
-/// Reads the content of an [`Attachment`] block by block.
-///
-/// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use std::io::Read;
-///
-/// let message = cdonts::MessageFile::from_bytes("Content-Type: image/png\n\nabc")?;
-/// let mut content = String::new();
-/// message.attachments()?.get(0).unwrap().reader()?.read_to_string(&mut content)?;
-/// assert_eq!(content, "abc");
-/// # Ok(())
-/// # }
-/// ```
-pub struct AttachmentReader(BodyReader);
-
-impl Read for AttachmentReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl std::fmt::Debug for AttachmentReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AttachmentReader").finish_non_exhaustive()
-    }
-}
+/// Reads the content of an [`Attachment`]: [`PartReader`].
+pub type AttachmentReader = PartReader;

@@ -1,6 +1,7 @@
 //! The header fields of a received message.
 
-use crate::format::fields;
+use crate::format::{fields, message_ids};
+use crate::received::Received;
 
 /// One header field as its sender wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,42 @@ impl Headers {
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &Header> {
         self.iter()
             .filter(move |header| header.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The Message-ID with its brackets; `None` when there is none.
+    pub fn message_id(&self) -> Option<String> {
+        self.ids_in("Message-ID").into_iter().next()
+    }
+
+    /// The ids of the messages before it in the conversation, oldest first: References, else
+    /// In-Reply-To.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// let message = cdonts::MessageFile::from_bytes("References: <1@x>\n <2@x>\n\n")?;
+    /// assert_eq!(message.headers()?.references(), ["<1@x>", "<2@x>"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn references(&self) -> Vec<String> {
+        match self.ids_in("References") {
+            none if none.is_empty() => self.ids_in("In-Reply-To"),
+            references => references,
+        }
+    }
+
+    /// The way the message came, newest step first; see [`Received`].
+    pub fn received(&self) -> Vec<Received> {
+        self.get_all("Received")
+            .map(|field| Received::parse(field.raw()))
+            .collect()
+    }
+
+    fn ids_in(&self, name: &str) -> Vec<String> {
+        let field = self.get(name);
+        field.map_or_else(Vec::new, |field| {
+            message_ids::ids(&String::from_utf8_lossy(&fields::unfold(&field.raw)))
+        })
     }
 
     /// How many there are.

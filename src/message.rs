@@ -11,6 +11,7 @@ use crate::attachments::Attachments;
 use crate::error::{Problem, Result};
 use crate::headers::Headers;
 use crate::importance::Importance;
+use crate::part::MessagePart;
 use crate::reading::{Origin, Reading};
 use crate::recipients::Recipients;
 use crate::session::Session;
@@ -172,7 +173,8 @@ impl Message {
         self.0.reading.time_sent()
     }
 
-    /// The text; made from the HTML when only that was sent.
+    /// The text for a person to read: made from the HTML when only that was sent, lines that flow
+    /// on joined (RFC 3676), without the files that stand uuencoded in it.
     ///
     /// # Errors
     /// When the message cannot be read, is gone or exceeds a limit.
@@ -249,6 +251,14 @@ impl Message {
         self.0.reading.attachments()
     }
 
+    /// All the parts it is made of, in order; the first is the message itself.
+    ///
+    /// # Errors
+    /// When the message cannot be read, is gone or exceeds a limit.
+    pub fn parts(&self) -> Result<Vec<MessagePart>> {
+        self.0.reading.parts()
+    }
+
     /// The header fields, in order.
     ///
     /// # Errors
@@ -257,7 +267,8 @@ impl Message {
         self.0.reading.headers()
     }
 
-    /// What is wrong with the message and was read as well as it could be.
+    /// What is wrong with the message and was read as well as it could be. Reads the text and
+    /// every encoded attachment to the end, to know.
     ///
     /// # Errors
     /// When the message cannot be read, is gone or exceeds a limit.

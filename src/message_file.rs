@@ -11,11 +11,12 @@ use crate::address_entry::AddressEntry;
 use crate::attachments::Attachments;
 use crate::error::{Error, Problem, Result};
 use crate::format::bytes::Bytes;
-use crate::format::{address_list, fields};
+use crate::format::fields;
 use crate::fs::outside;
 use crate::headers::Headers;
 use crate::importance::Importance;
 use crate::limits::Limits;
+use crate::part::MessagePart;
 use crate::reading::{Origin, Reading};
 use crate::recipients::Recipients;
 
@@ -102,8 +103,7 @@ impl MessageFile {
     ) -> Result<Self> {
         let size = bytes.len();
         let reading = Reading::new(Origin::Held(bytes), dot_stuffed, limits.clone());
-        let first = |value: Vec<u8>| address_list::parse(&value, 1).pop();
-        let sender = reading.value("From")?.and_then(first).unwrap_or_default();
+        let sender = reading.sender()?;
         let subject = reading.value("Subject")?.unwrap_or_default();
         Ok(Self(Arc::new(Inner {
             sender: sender.into(),
@@ -202,6 +202,14 @@ impl MessageFile {
     /// When the file cannot be read or exceeds a limit.
     pub fn attachments(&self) -> Result<Attachments> {
         self.0.reading.attachments()
+    }
+
+    /// All the parts it is made of, in order; the first is the message itself.
+    ///
+    /// # Errors
+    /// When the file cannot be read or exceeds a limit.
+    pub fn parts(&self) -> Result<Vec<MessagePart>> {
+        self.0.reading.parts()
     }
 
     /// The header fields, in order.

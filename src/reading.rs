@@ -1,5 +1,7 @@
 //! Reading a message, wherever it is: what the objects that show one have in common.
 
+mod problems;
+mod text;
 mod visible;
 
 use std::io::Write;
@@ -8,15 +10,16 @@ use std::time::SystemTime;
 
 use crate::address_entry::AddressEntry;
 use crate::attachments::Attachments;
-use crate::error::{Error, Problem, Result};
-use crate::format::body::{self, BodyReader};
+use crate::error::{Error, Result};
+use crate::format::body::BodyReader;
 use crate::format::bytes::{Bytes, read_range};
 use crate::format::fields::{self, names_blind_recipients, visible};
-use crate::format::structure::{Encoding, Part, PartKind, Structure, scan};
-use crate::format::{address_list, date, html, url, uuencode};
+use crate::format::structure::{Part, PartKind, Structure, scan};
+use crate::format::{address_list, date, url};
 use crate::headers::Headers;
 use crate::importance::Importance;
 use crate::limits::Limits;
+use crate::part::MessagePart;
 use crate::recipients::{Recipient, RecipientType, Recipients};
 use crate::store::DropOrigin;
 
@@ -101,7 +104,7 @@ impl Parsed {
         }
     }
 
-    fn part(&self, index: Option<usize>) -> Option<&Part> {
+    fn part(&self, index: Option<usize>) -> Option<&Arc<Part>> {
         self.structure.parts.get(index?)
     }
 
@@ -185,6 +188,12 @@ impl Reading {
         Ok(Vec::new())
     }
 
+    /// The first mailbox in From.
+    pub(crate) fn sender(&self) -> Result<address_list::Entry> {
+        let first = |value: Vec<u8>| address_list::parse(&value, 1).pop();
+        Ok(self.value("From")?.and_then(first).unwrap_or_default())
+    }
+
     pub(crate) fn importance(&self) -> Result<Importance> {
         let text = |name| -> Result<Option<String>> {
             let value = self.value(name)?;
@@ -200,12 +209,6 @@ impl Reading {
 
     pub(crate) fn time_sent(&self) -> Result<Option<SystemTime>> {
         Ok(self.value("Date")?.and_then(|value| date::parse(&value)))
-    }
-
-    fn body(&self, part: Option<&Part>) -> Result<Option<(String, Vec<Problem>)>> {
-        let Some(part) = part else { return Ok(None) };
-        let (bytes, _) = self.origin.open()?;
-        body::text(bytes, part, self.dot_stuffed, &self.limits).map(Some)
     }
 
     /// The decoded bytes of the first part that is wanted; at most as much as a header section may
@@ -230,68 +233,42 @@ impl Reading {
         Ok(Some(read))
     }
 
-    pub(crate) fn text_part(&self) -> Result<Option<String>> {
-        let parsed = self.parsed()?;
-        Ok(self.body(parsed.part(parsed.text))?.map(|(text, _)| text))
-    }
-
-    pub(crate) fn html_part(&self) -> Result<Option<String>> {
-        let parsed = self.parsed()?;
-        Ok(self.body(parsed.part(parsed.html))?.map(|(html, _)| html))
-    }
-
-    /// The text without the files in it, and the files. Empty when there are none.
-    fn uuencoded(&self) -> Result<(String, Vec<uuencode::File>)> {
-        match self.text_part()? {
-            Some(text) if text.contains("begin ") => {
-                let (plain, files) = uuencode::split(text.as_bytes());
-                Ok((String::from_utf8_lossy(&plain).into_owned(), files))
-            }
-            _ => Ok((String::new(), Vec::new())),
-        }
-    }
-
-    pub(crate) fn text(&self) -> Result<String> {
-        match self.text_part()? {
-            Some(text) if text.contains("begin ") => {
-                let (plain, files) = self.uuencoded()?;
-                Ok(if files.is_empty() { text } else { plain })
-            }
-            Some(text) => Ok(text),
-            None => Ok(self
-                .html_part()?
-                .map_or(String::new(), |source| html::to_text(&source))),
-        }
-    }
-
-    pub(crate) fn html_text(&self) -> Result<String> {
-        match self.html_part()? {
-            Some(html) => Ok(html),
-            None => Ok(self
-                .text_part()?
-                .map_or(String::new(), |text| html::from_text(&text))),
-        }
-    }
-
     pub(crate) fn attachments(&self) -> Result<Attachments> {
         let parsed = self.parsed()?;
         let parts = parsed
             .attachments
             .iter()
-            .filter_map(|&index| parsed.part(Some(index)))
-            .cloned();
-        let mut attachments = Attachments::new(&self.origin, parts, self.dot_stuffed, &self.limits);
-        for file in self.uuencoded()?.1 {
+            .filter_map(|&index| parsed.part(Some(index)));
+        let mut attachments = Attachments::new(parts.map(|part| self.message_part(part)));
+        for file in self.uuencoded()? {
             attachments.push_file(file);
         }
         Ok(attachments)
+    }
+
+    pub(crate) fn parts(&self) -> Result<Vec<MessagePart>> {
+        let parts = self.parsed()?.structure.parts.iter();
+        Ok(parts.map(|part| self.message_part(part)).collect())
+    }
+
+    fn message_part(&self, part: &Arc<Part>) -> MessagePart {
+        MessagePart::new(
+            &self.origin,
+            Arc::clone(part),
+            self.dot_stuffed,
+            &self.limits,
+        )
     }
 
     /// The part whose Content fields speak for the message: the message itself, or its HTML.
     fn main_value(&self, of: impl Fn(&Part) -> Option<&String>) -> Result<Option<String>> {
         let parsed = self.parsed()?;
         let parts = [parsed.part(Some(0)), parsed.part(parsed.html)];
-        Ok(parts.into_iter().flatten().find_map(of).cloned())
+        Ok(parts
+            .into_iter()
+            .flatten()
+            .find_map(|part| of(part))
+            .cloned())
     }
 
     pub(crate) fn content_id(&self) -> Result<Option<String>> {
@@ -328,33 +305,6 @@ impl Reading {
             ranges,
             dot_stuffed: self.dot_stuffed,
         })
-    }
-
-    /// What is wrong with the message and how it was read nevertheless.
-    pub(crate) fn problems(&self) -> Result<Vec<Problem>> {
-        let parsed = self.parsed()?;
-        let mut problems = parsed.structure.problems.clone();
-        for part in &parsed.structure.parts {
-            if let Encoding::Unknown(name) = &part.encoding {
-                problems.push(Problem::new(format!(
-                    "the transfer encoding `{name}` is not known; the part is shown as it is"
-                )));
-            }
-        }
-        for index in [parsed.text, parsed.html] {
-            if let Some((_, found)) = self.body(parsed.part(index))? {
-                problems.extend(found);
-            }
-        }
-        for name in ["Date", "From"] {
-            if fields::first(parsed.header(), name).is_none() {
-                problems.push(Problem::new(format!("the field `{name}` is missing")));
-            }
-        }
-        if self.value("Date")?.is_some() && self.time_sent()?.is_none() {
-            problems.push(Problem::new("the field `Date` holds no date"));
-        }
-        Ok(problems)
     }
 
     /// Writes the source as a reader may see it: without the server's run and blind recipients.

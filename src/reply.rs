@@ -188,7 +188,7 @@ impl Message {
     /// # Errors
     /// When the message cannot be read, is gone or exceeds a limit.
     pub fn message_id(&self) -> Result<Option<String>> {
-        Ok(self.ids_in("Message-ID")?.into_iter().next())
+        Ok(self.headers()?.message_id())
     }
 
     /// The ids of the messages before it in the conversation, oldest first: References, else
@@ -197,45 +197,6 @@ impl Message {
     /// # Errors
     /// When the message cannot be read, is gone or exceeds a limit.
     pub fn references(&self) -> Result<Vec<String>> {
-        match self.ids_in("References")? {
-            none if none.is_empty() => self.ids_in("In-Reply-To"),
-            references => Ok(references),
-        }
-    }
-
-    fn ids_in(&self, field: &str) -> Result<Vec<String>> {
-        let value = self.reading().value(field)?.unwrap_or_default();
-        Ok(ids(&String::from_utf8_lossy(&value)))
-    }
-}
-
-/// The message ids in a value: what stands in brackets and can be written again as it is.
-pub(crate) fn ids(value: &str) -> Vec<String> {
-    const MOST: usize = 1000;
-    let mut found = Vec::new();
-    for piece in value.split('<').skip(1).take(MOST) {
-        let Some((id, _)) = piece.split_once('>') else {
-            continue;
-        };
-        let is_id = (1..=900).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_id {
-            found.push(format!("<{id}>"));
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_what_can_be_written_again() {
-        assert_eq!(
-            ids("<a@b> text\r\n <c@d>,<e@f>"),
-            ["<a@b>", "<c@d>", "<e@f>"]
-        );
-        assert_eq!(ids("<a b> <é> <> <open"), [""; 0]);
-        assert_eq!(ids(&format!("<{}>", "x".repeat(901))), [""; 0]);
+        Ok(self.headers()?.references())
     }
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::error::Result;
 use crate::format::structure::Part;
-use crate::format::{address_list, date, fields};
+use crate::format::{address_list, date, fields, message_ids};
 use crate::message::Message;
 use crate::message_file::MessageFile;
 use crate::reading::Reading;
@@ -273,7 +273,7 @@ fn report(reading: &Reading) -> Result<Option<Report>> {
     {
         let id = reading.value("In-Reply-To")?;
         let id = id.and_then(|id| {
-            crate::reply::ids(&String::from_utf8_lossy(&id))
+            message_ids::ids(&String::from_utf8_lossy(&id))
                 .into_iter()
                 .next()
         });
@@ -361,7 +361,7 @@ fn status_code(text: &str) -> Option<String> {
 
 fn message_id(section: &[u8], name: &str) -> Option<String> {
     let value = fields::first(section, name)?.unfolded();
-    crate::reply::ids(&String::from_utf8_lossy(&value))
+    message_ids::ids(&String::from_utf8_lossy(&value))
         .into_iter()
         .next()
 }

@@ -10,6 +10,7 @@ use super::charset;
 use super::dots::Unstuffer;
 use super::quoted_printable;
 use super::structure::{Encoding, Part};
+use super::uuencode;
 use crate::error::{Error, Problem, Result};
 use crate::limits::Limits;
 
@@ -19,6 +20,36 @@ enum Decoder {
     Identity,
     Base64(base64::Decoder),
     QuotedPrintable(quoted_printable::Decoder),
+    Uuencode(uuencode::Decoder),
+}
+
+impl Decoder {
+    fn feed(&mut self, block: &mut Vec<u8>, out: &mut Vec<u8>) {
+        match self {
+            Self::Identity => out.append(block),
+            Self::Base64(decoder) => decoder.feed(block, out),
+            Self::QuotedPrintable(decoder) => decoder.feed(block, out),
+            Self::Uuencode(decoder) => decoder.feed(block, out),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Self::Identity => {}
+            Self::Base64(decoder) => decoder.finish(out),
+            Self::QuotedPrintable(decoder) => decoder.finish(out),
+            Self::Uuencode(decoder) => decoder.finish(out),
+        }
+    }
+
+    fn is_damaged(&self) -> bool {
+        match self {
+            Self::Identity => false,
+            Self::Base64(decoder) => decoder.is_damaged(),
+            Self::QuotedPrintable(decoder) => decoder.is_damaged(),
+            Self::Uuencode(decoder) => decoder.is_damaged(),
+        }
+    }
 }
 
 /// The decoded bytes of a body. Each block is handed on only after a look whether the file is
@@ -42,6 +73,7 @@ impl BodyReader {
             Encoding::QuotedPrintable => {
                 Decoder::QuotedPrintable(quoted_printable::Decoder::default())
             }
+            Encoding::Uuencode => Decoder::Uuencode(uuencode::Decoder::default()),
         };
         Self::with(bytes, part.body.clone(), dot_stuffed, decoder)
     }
@@ -84,28 +116,17 @@ impl BodyReader {
         if let Some(unstuffer) = &mut self.unstuffer {
             unstuffer.feed(&mut block);
         }
-        match &mut self.decoder {
-            Decoder::Identity => self.ready.append(&mut block),
-            Decoder::Base64(decoder) => decoder.feed(&block, &mut self.ready),
-            Decoder::QuotedPrintable(decoder) => decoder.feed(&block, &mut self.ready),
-        }
+        self.decoder.feed(&mut block, &mut self.ready);
         if count == 0 || self.at >= self.end {
             self.finished = true;
-            match &mut self.decoder {
-                Decoder::Identity => {}
-                Decoder::Base64(decoder) => decoder.finish(&mut self.ready),
-                Decoder::QuotedPrintable(decoder) => decoder.finish(&mut self.ready),
-            }
+            self.decoder.finish(&mut self.ready);
         }
         Ok(())
     }
 
-    fn is_damaged(&self) -> bool {
-        match &self.decoder {
-            Decoder::Identity => false,
-            Decoder::Base64(decoder) => decoder.is_damaged(),
-            Decoder::QuotedPrintable(decoder) => decoder.is_damaged(),
-        }
+    /// Whether what was read so far was not encoded as it should be.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.decoder.is_damaged()
     }
 }
 
@@ -163,7 +184,8 @@ pub(crate) fn text(
         ));
     }
     let label = part.charset.as_deref().unwrap_or_default();
-    let (text, problem) = charset::decode(label.as_bytes(), &decoded);
+    let (text, problem) = charset::decode_within(label.as_bytes(), &decoded, limits.decoded_text)
+        .ok_or_else(|| Limits::exceeded("decoded_text", limits.decoded_text))?;
     problems.extend(problem.map(Problem::new));
     Ok((text, problems))
 }

@@ -6,48 +6,113 @@ use encoding_rs::{Encoding, REPLACEMENT, WINDOWS_1252};
 
 use super::code_page;
 
-/// Decodes text of the named character set. The second value is what was wrong, if anything.
-pub(crate) fn decode(label: &[u8], bytes: &[u8]) -> (String, Option<String>) {
+/// Text, and what was wrong with it, if anything.
+pub(crate) type Decoded = (String, Option<String>);
+
+/// Decodes text of the named character set.
+pub(crate) fn decode(label: &[u8], bytes: &[u8]) -> Decoded {
+    decode_within(label, bytes, usize::MAX).unwrap_or_default()
+}
+
+/// The same as long as the text has at most `most` octets in UTF-8, else `None`. One octet of a
+/// small character set can become three: the limit is kept while the text grows.
+pub(crate) fn decode_within(label: &[u8], bytes: &[u8], most: usize) -> Option<Decoded> {
     let label = label.trim_ascii();
     let is = |names: &[&str]| {
         names
             .iter()
             .any(|name| label.eq_ignore_ascii_case(name.as_bytes()))
     };
-    if label.is_empty() || is(&["us-ascii", "ascii", "unknown-8bit", "x-unknown", "default"]) {
-        return (decode_unlabelled(bytes).into_owned(), None);
+    if label.is_empty() || is(&["unknown-8bit", "x-unknown", "default"]) {
+        return unlabelled_within(bytes, most).map(|text| (text, None));
+    }
+    if is(&["us-ascii", "ascii"]) {
+        return ascii(bytes, most);
     }
     if let Some(upper) = code_page::upper_half(label) {
-        return (decode_table(upper, bytes), None);
+        return table(upper, bytes, most).map(|text| (text, None));
     }
     // The web's table declares some character sets of mail unsafe and reads them as one U+FFFD.
-    match Encoding::for_label(label).filter(|&encoding| encoding != REPLACEMENT) {
-        Some(encoding) => {
-            let (text, _, malformed) = encoding.decode(bytes);
-            let problem = malformed.then(|| format!("some bytes are no {}", encoding.name()));
-            (text.into_owned(), problem)
+    if let Some(encoding) = Encoding::for_label(label).filter(|&found| found != REPLACEMENT) {
+        return by_encoding(encoding, bytes, most);
+    }
+    match mail_parser::decoders::charsets::map::charset_decoder(label) {
+        Some(decoder) => (bytes.len() <= most / 3).then(|| (decoder(bytes), None)),
+        None => {
+            let label = String::from_utf8_lossy(label);
+            let problem = format!("the character set `{label}` is not known");
+            unlabelled_within(bytes, most).map(|text| (text, Some(problem)))
         }
-        None => match mail_parser::decoders::charsets::map::charset_decoder(label) {
-            Some(decoder) => (decoder(bytes), None),
-            None => {
-                let label = String::from_utf8_lossy(label);
-                let problem = format!("the character set `{label}` is not known");
-                (decode_unlabelled(bytes).into_owned(), Some(problem))
-            }
-        },
     }
 }
 
+/// Text that claims to be ASCII. UTF-8 is read as what it is; of other bytes nobody knows what they
+/// mean, and the label forbids to guess: each is shown as U+FFFD.
+fn ascii(bytes: &[u8], most: usize) -> Option<Decoded> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return (text.len() <= most).then(|| (text.to_owned(), None));
+    }
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push('\u{fffd}');
+        }
+        if text.len() > most {
+            return None;
+        }
+    }
+    let problem = "a text that claims to be ASCII holds other bytes, shown as \u{fffd}";
+    Some((text, Some(problem.to_owned())))
+}
+
+fn by_encoding(encoding: &'static Encoding, bytes: &[u8], most: usize) -> Option<Decoded> {
+    const PIECE: usize = 32 * 1024;
+    let mut decoder = encoding.new_decoder();
+    let mut text = String::new();
+    let mut malformed = false;
+    let mut pieces = bytes.chunks(PIECE).peekable();
+    loop {
+        let piece = pieces.next().unwrap_or_default();
+        let last = pieces.peek().is_none();
+        text.reserve(decoder.max_utf8_buffer_length(piece.len())?);
+        let (_, _, lossy) = decoder.decode_to_string(piece, &mut text, last);
+        malformed |= lossy;
+        if text.len() > most {
+            return None;
+        }
+        if last {
+            break;
+        }
+    }
+    let problem = malformed.then(|| {
+        let name = encoding.name();
+        format!("a text holds bytes that are no {name}, shown as \u{fffd}")
+    });
+    Some((text, problem))
+}
+
 /// One octet a character; the upper half is given.
-fn decode_table(upper: &str, bytes: &[u8]) -> String {
+fn table(upper: &str, bytes: &[u8], most: usize) -> Option<String> {
     let upper: Vec<char> = upper.chars().collect();
-    bytes
-        .iter()
-        .map(|&byte| match byte.checked_sub(128) {
+    let mut text = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        text.push(match byte.checked_sub(128) {
             None => char::from(byte),
             Some(index) => upper.get(usize::from(index)).copied().unwrap_or('\u{fffd}'),
-        })
-        .collect()
+        });
+        if text.len() > most {
+            return None;
+        }
+    }
+    Some(text)
+}
+
+fn unlabelled_within(bytes: &[u8], most: usize) -> Option<String> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.len() <= most).then(|| text.to_owned()),
+        Err(_) => by_encoding(WINDOWS_1252, bytes, most).map(|(text, _)| text),
+    }
 }
 
 /// Text without a label: UTF-8 if it is that, else windows-1252, in which every byte is something.
@@ -75,6 +140,33 @@ mod tests {
             assert_eq!(read, (text.to_owned(), None), "{label}");
         }
         assert!(decode(b"klingon", b"x").1.is_some());
+        assert_eq!(decode(b"utf-8", b"a\xff").0, "a\u{fffd}");
         assert!(decode(b"utf-8", b"\xff").1.is_some());
+        assert_eq!(decode(b"us-ascii", b"a\xe9b").0, "a\u{fffd}b");
+        assert!(decode(b"us-ascii", b"\xe9").1.is_some());
+        assert_eq!(decode(b"", b"a\xe9b").0, "aéb");
+    }
+
+    #[test]
+    fn what_grows_over_the_limit_is_given_up_while_it_grows() {
+        let bytes = [0x80; 100];
+        for label in [
+            "windows-1252",
+            "",
+            "ibm437",
+            "us-ascii",
+            "utf-8",
+            "iso-8859-16",
+        ] {
+            assert!(
+                decode_within(label.as_bytes(), &bytes, 99).is_none(),
+                "{label}"
+            );
+            assert!(
+                decode_within(label.as_bytes(), &bytes, 300).is_some(),
+                "{label}"
+            );
+        }
+        assert!(decode_within(b"utf-8", "é".as_bytes(), 1).is_none());
     }
 }

@@ -1,27 +1,27 @@
 //! A place in some bytes, from which the small grammars read on. It never goes back, and every
 //! step but a look consumes a byte, so that no input can make a grammar loop.
 
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(input: &'a [u8]) -> Self {
+    pub(crate) fn new(input: &'a [u8]) -> Self {
         Self { rest: input }
     }
 
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    pub(super) fn next(&mut self) -> Option<u8> {
+    pub(crate) fn next(&mut self) -> Option<u8> {
         let (&first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(first)
     }
 
     /// Consumes `expected` if it is next.
-    pub(super) fn eat(&mut self, expected: u8) -> bool {
+    pub(crate) fn eat(&mut self, expected: u8) -> bool {
         let found = self.peek() == Some(expected);
         if found {
             self.next();
@@ -30,7 +30,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Consumes and returns the bytes for which `wanted` holds.
-    pub(super) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
+    pub(crate) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
         let end = self
             .rest
             .iter()
@@ -41,12 +41,12 @@ impl<'a> Cursor<'a> {
         taken
     }
 
-    pub(super) fn skip_blanks(&mut self) {
+    pub(crate) fn skip_blanks(&mut self) {
         self.take_while(is_blank);
     }
 
     /// After an opening quote: the text up to the closing one (or the end), escapes resolved.
-    pub(super) fn quoted(&mut self) -> Vec<u8> {
+    pub(crate) fn quoted(&mut self) -> Vec<u8> {
         let mut text = Vec::new();
         while let Some(byte) = self.next() {
             match byte {
@@ -59,7 +59,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// After an opening parenthesis: the text up to the one that closes it (or the end).
-    pub(super) fn comment(&mut self) -> Vec<u8> {
+    pub(crate) fn comment(&mut self) -> Vec<u8> {
         let mut text = Vec::new();
         let mut depth = 1u32;
         while let Some(byte) = self.next() {
@@ -83,6 +83,6 @@ impl<'a> Cursor<'a> {
     }
 }
 
-pub(super) fn is_blank(byte: u8) -> bool {
+pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }

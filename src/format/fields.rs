@@ -85,6 +85,53 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// A line of a header section that is no field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Oddity {
+    /// The line that separates the messages of an mbox file.
+    MboxLine,
+    /// Its beginning, for a person to recognise it.
+    NoField(String),
+}
+
+/// What [`fields`] passes over.
+pub(crate) fn oddities(section: &[u8]) -> impl Iterator<Item = Oddity> + '_ {
+    not_fields(section).map(|range| {
+        let line = section.get(range.clone()).unwrap_or_default();
+        if range.start == 0 && is_mbox_line(line) {
+            Oddity::MboxLine
+        } else {
+            let line = line.get(..line.len().min(60)).unwrap_or_default();
+            Oddity::NoField(shown(&String::from_utf8_lossy(line)))
+        }
+    })
+}
+
+/// Where the first line is that is neither a field nor of an mbox file.
+pub(crate) fn first_foreign(section: &[u8]) -> Option<usize> {
+    not_fields(section)
+        .map(|range| range.start)
+        .find(|&start| start > 0 || !is_mbox_line(section))
+}
+
+fn is_mbox_line(line: &[u8]) -> bool {
+    line.starts_with(b"From ") || line.starts_with(b">From ")
+}
+
+fn not_fields(section: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = at;
+            let rest = section.get(start..).filter(|rest| !rest.is_empty())?;
+            at = start + field_len(rest);
+            if split(section.get(start..at).unwrap_or_default()).is_none() {
+                return Some(start..at);
+            }
+        }
+    })
+}
+
 /// The length of the first line and the lines that continue it.
 fn field_len(section: &[u8]) -> usize {
     let mut len = 0;
@@ -167,6 +214,17 @@ mod tests {
                 ("C", b"".to_vec(), 40..42),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_no_field_is_told() {
+        let section = b"From x\nA: 1\r\n\x00no field\n more\nB: 2\n";
+        let told: Vec<_> = oddities(section).collect();
+        let line = Oddity::NoField(" no field  more".to_owned());
+        assert_eq!(told, [Oddity::MboxLine, line]);
+        assert_eq!(first_foreign(section), Some(13));
+        assert_eq!(first_foreign(b"From x\nA: 1\n"), None);
+        assert_eq!(first_foreign(b"no field\n"), Some(0));
     }
 
     #[test]

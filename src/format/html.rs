@@ -6,10 +6,15 @@ mod entities;
 
 use std::fmt::Write;
 
-use entities::{decode_entities, decode_entity};
+use entities::{LONGEST, decode_entities, decode_entity};
 
 /// HTML that shows `text` as it is.
 pub(crate) fn from_text(text: &str) -> String {
+    from_text_within(text, usize::MAX).unwrap_or_default()
+}
+
+/// The same; `None` when it would have more than `most` octets.
+pub(crate) fn from_text_within(text: &str, most: usize) -> Option<String> {
     let mut html = String::with_capacity(text.len() + text.len() / 8 + 64);
     html.push_str("<html><body>");
     let mut characters = text.chars().peekable();
@@ -23,13 +28,21 @@ pub(crate) fn from_text(text: &str) -> String {
             '\r' | '\n' => html.push_str("<br>\r\n"),
             _ => html.push(character),
         }
+        if html.len() > most {
+            return None;
+        }
     }
     html.push_str("</body></html>");
-    html
+    Some(html)
 }
 
 /// The text that a reader of the HTML would see; links keep their address.
 pub(crate) fn to_text(html: &str) -> String {
+    to_text_within(html, usize::MAX).unwrap_or_default()
+}
+
+/// The same; `None` when it would have more than `most` octets.
+pub(crate) fn to_text_within(html: &str, most: usize) -> Option<String> {
     let mut writer = Writer::default();
     let mut rest = html;
     while let Some(at) = rest.find(['<', '&']) {
@@ -40,9 +53,12 @@ pub(crate) fn to_text(html: &str) -> String {
         } else {
             writer.markup(from)
         };
+        if writer.out.len() > most {
+            return None;
+        }
     }
     writer.text(rest);
-    writer.finish()
+    Some(writer.finish()).filter(|text| text.len() <= most)
 }
 
 #[derive(Default)]
@@ -107,7 +123,6 @@ impl Writer {
 
     /// `from` begins with `&`; returns what follows the entity.
     fn entity<'a>(&mut self, from: &'a str) -> &'a str {
-        const LONGEST: usize = 12;
         let end = from
             .bytes()
             .take(LONGEST)
@@ -326,7 +341,10 @@ mod tests {
             from_text("x < y & \"z\"\nnext"),
             "<html><body>x &lt; y &amp; &quot;z&quot;<br>\r\nnext</body></html>"
         );
-        assert_eq!(to_text(&from_text("x < y\r\n&amp;")), "x < y\r\n&amp;");
+        let html = from_text("x < y\r\n&amp;");
+        assert_eq!(to_text(&html), "x < y\r\n&amp;");
+        assert!(from_text_within(&"\"".repeat(99), 500).is_none());
+        assert!(to_text_within(&"<hr>".repeat(99), 300).is_none());
     }
 
     proptest::proptest! {

@@ -3,24 +3,28 @@
 //! It trusts nothing: there is no recursion, memory is bounded by the limits, and a part beyond
 //! them is left as it is. Bodies are passed over line by line and not kept.
 
+mod boundaries;
 mod part;
 
+use std::sync::Arc;
+
 use super::bytes::Bytes;
+use super::fields::{self, Oddity};
 use super::lines::{Line, Lines};
 use crate::error::{Problem, Result};
 use crate::limits::Limits;
+use boundaries::{Boundaries, Delimiter, Multipart};
 
 pub(crate) use part::{Encoding, Part, PartKind};
-
-/// A line can only be a boundary if it is shorter than this.
-const BOUNDARY_LOOK: usize = 1100;
 
 /// The parts of a message, in order; the first is the message itself.
 #[derive(Debug, Default)]
 pub(crate) struct Structure {
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<Arc<Part>>,
     /// The header section of the message, as it stands.
     pub(crate) header: Vec<u8>,
+    /// The header section goes on to the end: no empty line ends it.
+    pub(crate) is_all_header: bool,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -37,28 +41,30 @@ pub(crate) fn scan(
     let mut scanner = Scanner {
         limits,
         dot_stuffed,
+        parts: Vec::new(),
         found: Structure::default(),
-        open: Vec::new(),
+        open: Boundaries::default(),
         current: None,
         header: Some(Section::new(start, None, 0)),
         previous: None,
         full: false,
+        unclosed: false,
     };
     let mut lines = Lines::new(bytes, start);
     let mut text = Vec::new();
     while let Some(line) = lines.next(&mut text, scanner.keep())? {
         scanner.line(line, &text)?;
     }
-    scanner.finish(bytes.len());
-    Ok(scanner.found)
+    Ok(scanner.finish(bytes.len()))
 }
 
 struct Scanner<'a> {
     limits: &'a Limits,
     dot_stuffed: bool,
+    parts: Vec<Part>,
     found: Structure,
-    /// The multiparts around the current line, outermost first.
-    open: Vec<Multipart>,
+    /// The multiparts around the current line.
+    open: Boundaries,
     /// The leaf whose body the current line belongs to.
     current: Option<usize>,
     /// The header section the current line belongs to.
@@ -66,11 +72,8 @@ struct Scanner<'a> {
     previous: Option<Line>,
     /// No more parts are taken: what follows belongs to the last one.
     full: bool,
-}
-
-struct Multipart {
-    part: usize,
-    boundary: Vec<u8>,
+    /// A multipart ended without its closing line.
+    unclosed: bool,
 }
 
 /// A header section while it is read.
@@ -117,24 +120,19 @@ impl Section {
     }
 }
 
-/// How a line ends the parts around it.
-enum Delimiter {
-    Next,
-    Close,
-}
-
 impl Scanner<'_> {
     /// How much of the next line is needed.
     fn keep(&self) -> usize {
         let most = self.limits.header_section;
         match &self.header {
             Some(section) => most.saturating_sub(section.bytes.len()).saturating_add(1),
-            None => BOUNDARY_LOOK,
+            None => self.open.look(),
         }
     }
 
     fn line(&mut self, line: Line, text: &[u8]) -> Result<()> {
-        if let Some((level, delimiter)) = self.delimiter(text) {
+        let boundary = self.open.find(text).filter(|_| !self.full);
+        if let Some((level, delimiter)) = boundary {
             let end = self.body_end(line);
             self.end_section(line.start);
             self.close_down_to(level, end);
@@ -156,29 +154,6 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Whether the line is a boundary, and of which of the open multiparts: innermost first.
-    fn delimiter(&self, text: &[u8]) -> Option<(usize, Delimiter)> {
-        let text = text.strip_prefix(b"--")?;
-        if self.full {
-            return None;
-        }
-        self.open
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(level, multipart)| {
-                let rest = text.strip_prefix(multipart.boundary.as_slice())?;
-                if rest.trim_ascii().is_empty() {
-                    return Some((level, Delimiter::Next));
-                }
-                let after = rest.strip_prefix(b"--")?;
-                let closes = after
-                    .first()
-                    .is_none_or(|&byte| !is_boundary_character(byte));
-                closes.then_some((level, Delimiter::Close))
-            })
-    }
-
     /// The line end before a boundary belongs to the boundary (RFC 2046 section 5.1.1).
     fn body_end(&self, line: Line) -> u64 {
         self.previous
@@ -189,15 +164,15 @@ impl Scanner<'_> {
         let Some(section) = self.header.take() else {
             return;
         };
-        let index = self.found.parts.len();
-        let digest = section
-            .parent
-            .and_then(|parent| self.found.parts.get(parent))
-            .is_some_and(|parent| parent.media_type == "multipart/digest");
-        let mut part = Part::new(&section.bytes, digest);
+        let index = self.parts.len();
+        let parent = section.parent.and_then(|parent| self.parts.get(parent));
+        let is_in_digest = parent.is_some_and(|parent| parent.media_type == "multipart/digest");
+        let mut part = Part::new(&section.bytes, is_in_digest);
         part.header = section.start..body;
         part.body = body..body;
         part.parent = section.parent;
+        part.depth = section.depth;
+        self.problems_of(&section.bytes);
         if section.parent.is_none() {
             self.found.header = section.bytes;
         }
@@ -207,7 +182,22 @@ impl Scanner<'_> {
         } else {
             self.current = Some(index);
         }
-        self.found.parts.push(part);
+        self.parts.push(part);
+    }
+
+    /// What was passed over in a header section.
+    fn problems_of(&mut self, section: &[u8]) {
+        for oddity in fields::oddities(section) {
+            let text = match oddity {
+                Oddity::MboxLine => {
+                    "a `From ` line of a mailbox file stands above the header".into()
+                }
+                Oddity::NoField(line) => {
+                    format!("a line of a header is no field and is passed over: `{line}`")
+                }
+            };
+            self.problem(text);
+        }
     }
 
     fn open_multipart(
@@ -217,40 +207,43 @@ impl Scanner<'_> {
         boundary: Option<Vec<u8>>,
         depth: usize,
     ) {
-        match boundary {
-            Some(_) if depth >= self.limits.depth => {
-                let most = self.limits.depth;
-                self.problem(format!(
-                    "parts are nested more than {most} deep; the rest is left as one part"
-                ));
-                part.kind = PartKind::Leaf;
-                self.current = Some(index);
-            }
-            Some(boundary) => {
-                self.current = None;
-                self.open.push(Multipart {
-                    part: index,
-                    boundary,
-                });
-            }
-            None => {
-                self.current = None;
-                self.problem("a multipart has no boundary; its parts cannot be told apart");
-            }
+        let Some(boundary) = boundary else {
+            self.current = None;
+            part.is_undivided = true;
+            self.problem("a multipart has no boundary: its parts cannot be told apart");
+            return;
+        };
+        if depth >= self.limits.depth {
+            let most = self.limits.depth;
+            self.problem(format!(
+                "parts are nested more than {most} deep; the rest is left as one part"
+            ));
+            part.kind = PartKind::Leaf;
+            self.current = Some(index);
+            return;
         }
+        self.current = None;
+        part.is_undivided = true;
+        self.open.push(Multipart {
+            part: index,
+            boundary,
+        });
     }
 
     fn next_part(&mut self, level: usize, line: Line) {
         let parent = self.open.get(level).map(|multipart| multipart.part);
         self.current = None;
-        if self.found.parts.len() + 1 >= self.limits.parts {
+        if let Some(part) = parent.and_then(|index| self.parts.get_mut(index)) {
+            part.is_undivided = false;
+        }
+        if self.parts.len() + 1 >= self.limits.parts {
             let most = self.limits.parts;
             self.problem(format!(
                 "the message has more than {most} parts; the rest is left as one part"
             ));
             self.full = true;
-            self.current = Some(self.found.parts.len());
-            self.found.parts.push(Part::rest(line.end, parent));
+            self.current = Some(self.parts.len());
+            self.parts.push(Part::rest(line.end, parent));
         } else {
             self.header = Some(Section::new(line.end, parent, level + 1));
         }
@@ -260,49 +253,59 @@ impl Scanner<'_> {
     fn close_down_to(&mut self, level: usize, end: u64) {
         self.end_body(self.current, end);
         self.current = None;
-        for inner in self.open.drain(level + 1..) {
-            if let Some(part) = self.found.parts.get_mut(inner.part) {
-                part.body.end = end.max(part.body.start);
-                part.unclosed = true;
-            }
+        for inner in self.open.close_below(level + 1) {
+            self.end_body(Some(inner.part), end);
+            self.unclosed = true;
         }
     }
 
     fn close_down_to_including(&mut self, level: usize, end: u64) {
-        for closed in self.open.drain(level..) {
-            if let Some(part) = self.found.parts.get_mut(closed.part) {
-                part.body.end = end;
-            }
+        for closed in self.open.close_below(level) {
+            self.end_body(Some(closed.part), end);
         }
     }
 
     fn end_body(&mut self, part: Option<usize>, end: u64) {
-        if let Some(part) = part.and_then(|index| self.found.parts.get_mut(index)) {
+        if let Some(part) = part.and_then(|index| self.parts.get_mut(index)) {
             part.body.end = end.max(part.body.start);
         }
     }
 
-    fn finish(&mut self, end: u64) {
+    fn finish(mut self, end: u64) -> Structure {
+        self.found.is_all_header = self.header.as_ref().is_some_and(|one| one.parent.is_none());
         self.end_section(end);
         self.end_body(self.current, end);
-        for index in 0..self.open.len() {
-            let part = self.open.get(index).map(|multipart| multipart.part);
-            self.end_body(part, end);
+        let open: Vec<usize> = self.open.iter().map(|multipart| multipart.part).collect();
+        for &part in &open {
+            self.end_body(Some(part), end);
         }
-        let unclosed = self.found.parts.iter().any(|part| part.unclosed);
-        if !self.open.is_empty() || unclosed {
-            self.problem("a multipart is not closed; the message may have been cut off");
+        // The body of a multipart without a boundary is what comes up to the end.
+        if let [only] = self.parts.as_mut_slice()
+            && only.kind == PartKind::Multipart
+        {
+            only.body.end = end.max(only.body.start);
         }
+        if self
+            .parts
+            .iter()
+            .any(|part| part.is_undivided && part.parent.is_none())
+        {
+            self.problem("a multipart holds no part: its text is shown as it stands");
+        } else if !open.is_empty() || self.unclosed {
+            self.problem("a multipart is not closed: the message may have been cut off");
+        }
+        self.found.parts = self.parts.into_iter().map(Arc::new).collect();
+        self.found
     }
 
+    /// The same is said once, and no more than a reader would read.
     fn problem(&mut self, text: impl Into<String>) {
-        self.found.problems.push(Problem::new(text));
+        const MOST: usize = 100;
+        let problem = Problem::new(text);
+        if self.found.problems.len() < MOST && !self.found.problems.contains(&problem) {
+            self.found.problems.push(problem);
+        }
     }
-}
-
-/// The characters of a boundary (RFC 2046 section 5.1.1).
-fn is_boundary_character(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&byte)
 }
 
 #[cfg(test)]
@@ -316,7 +319,7 @@ mod tests {
             message[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]
                 .to_owned()
         };
-        let row = |part: &Part| (part.media_type.clone(), text(&part.body));
+        let row = |part: &Arc<Part>| (part.media_type.clone(), text(&part.body));
         found.parts.iter().map(row).collect()
     }
 

@@ -164,6 +164,67 @@ fn decode_line(line: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// Reads a body that is one file, block by block: what stands before `begin` and after `end` is not
+/// of it, and a line that is none of a file is passed over.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    line: Vec<u8>,
+    state: Progress,
+    damaged: bool,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Progress {
+    #[default]
+    Before,
+    Inside,
+    Ended,
+}
+
+impl Decoder {
+    /// No line of a file is longer.
+    const LONGEST: usize = 256;
+
+    pub(crate) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        for piece in input.split_inclusive(|&byte| byte == b'\n') {
+            let room = Self::LONGEST.saturating_sub(self.line.len());
+            self.line
+                .extend(piece.get(..piece.len().min(room)).unwrap_or_default());
+            if piece.ends_with(b"\n") {
+                self.end_line(out);
+            }
+        }
+    }
+
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+        if !self.line.is_empty() {
+            self.end_line(out);
+        }
+        self.damaged |= self.state != Progress::Ended;
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    fn end_line(&mut self, out: &mut Vec<u8>) {
+        let line = std::mem::take(&mut self.line);
+        let line = line.trim_ascii_end();
+        match self.state {
+            Progress::Before if begins_file(line) => self.state = Progress::Inside,
+            Progress::Inside if line == b"end" => self.state = Progress::Ended,
+            Progress::Inside => {
+                let before = out.len();
+                if decode_line(line, out).is_none() {
+                    out.truncate(before);
+                    self.damaged = true;
+                }
+            }
+            Progress::Before | Progress::Ended => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +276,32 @@ mod tests {
             );
         }
         assert_eq!(split(b"begin 644 cut\n#0V%T\n").1[0].content, b"Cat");
+    }
+
+    #[test]
+    fn a_body_in_uuencode_is_read_and_its_damage_told() {
+        let read = |text: &str, cut: usize| {
+            let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+            for piece in text.as_bytes().chunks(cut) {
+                decoder.feed(piece, &mut out);
+            }
+            decoder.finish(&mut out);
+            (String::from_utf8(out).unwrap(), decoder.is_damaged())
+        };
+        for cut in 1..30 {
+            for (text, expected, damaged) in [
+                ("\nbegin 644 x\r\n#0V%T\r\n`\r\nend\r\nafter", "Cat", false),
+                (
+                    "begin 644 x\n#0V%T\nthis is no line\n#0V%T\n \nend",
+                    "CatCat",
+                    true,
+                ),
+                ("begin 644 x\n#0V%T", "Cat", true),
+                ("no file", "", true),
+            ] {
+                assert_eq!(read(text, cut), (expected.to_owned(), damaged), "{text}");
+            }
+        }
     }
 
     proptest::proptest! {

@@ -1,13 +1,18 @@
 //! The named and numbered characters of HTML, as far as mail uses them.
 
+/// The longest name of an entity, with what ends it.
+pub(super) const LONGEST: usize = 12;
+
 /// The text of an attribute value.
 pub(super) fn decode_entities(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, from)) = rest.split_once('&') {
         out.push_str(before);
-        let known = from
-            .split_once(';')
+        // Every `&` looks only as far as a name can reach.
+        let near = from.char_indices().take(LONGEST).find(|&(_, c)| c == ';');
+        let known = near
+            .and_then(|(at, _)| Some((from.get(..at)?, from.get(at + 1..)?)))
             .and_then(|(name, after)| Some((decode_entity(name)?, after)));
         match known {
             Some((character, after)) => {

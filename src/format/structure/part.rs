@@ -18,6 +18,8 @@ pub(crate) enum Encoding {
     Identity,
     QuotedPrintable,
     Base64,
+    /// Older than MIME, and no encoding of it.
+    Uuencode,
     /// One that nobody knows; the body is taken as it is.
     Unknown(String),
 }
@@ -26,6 +28,8 @@ pub(crate) enum Encoding {
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub(crate) parent: Option<usize>,
+    /// How many multiparts are around it.
+    pub(crate) depth: usize,
     pub(crate) header: Range<u64>,
     pub(crate) body: Range<u64>,
     pub(crate) kind: PartKind,
@@ -38,8 +42,11 @@ pub(crate) struct Part {
     pub(crate) content_id: Option<String>,
     pub(crate) content_location: Option<String>,
     pub(crate) content_base: Option<String>,
+    /// RFC 3676: lines that end in a blank go on in the next; `Some(true)` drops that blank.
+    pub(crate) flowed: Option<bool>,
+    /// A multipart in which no part begins.
+    pub(crate) is_undivided: bool,
     pub(super) boundary: Option<Vec<u8>>,
-    pub(super) unclosed: bool,
 }
 
 impl Part {
@@ -56,8 +63,11 @@ impl Part {
             .as_ref()
             .and_then(|read| read.text("filename"))
             .or_else(|| of_type("name"));
+        let is = |name, wanted| of_type(name).is_some_and(|read| read.eq_ignore_ascii_case(wanted));
+        let flowed = is("format", "flowed").then(|| is("delsp", "yes"));
         Self {
             parent: None,
+            depth: 0,
             header: 0..0,
             body: 0..0,
             kind: if is_multipart {
@@ -65,7 +75,7 @@ impl Part {
             } else {
                 PartKind::Leaf
             },
-            charset: of_type("charset"),
+            charset: of_type("charset").map(bounded),
             encoding: encoding(value("Content-Transfer-Encoding")),
             is_attachment: disposition.is_some_and(|read| read.value == "attachment"),
             file_name: file_name.map(bounded),
@@ -76,8 +86,9 @@ impl Part {
                 .filter(|_| is_multipart)
                 .and_then(|read| read.raw("boundary"))
                 .filter(|boundary| !boundary.is_empty()),
-            media_type,
-            unclosed: false,
+            media_type: bounded(media_type),
+            flowed,
+            is_undivided: false,
         }
     }
 
@@ -126,7 +137,8 @@ fn encoding(value: Option<Vec<u8>>) -> Encoding {
         "" | "7bit" | "8bit" | "binary" => Encoding::Identity,
         "quoted-printable" => Encoding::QuotedPrintable,
         "base64" => Encoding::Base64,
-        _ => Encoding::Unknown(name),
+        "x-uuencode" | "x-uue" | "x-uu" | "uuencode" => Encoding::Uuencode,
+        _ => Encoding::Unknown(bounded(name)),
     }
 }
 
