@@ -93,16 +93,17 @@ impl MessageFile {
     }
 
     fn new(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
-        Self::embedded(bytes, false, limits)
+        Self::embedded(bytes, 0, false, limits)
     }
 
     pub(crate) fn embedded(
         bytes: Arc<dyn Bytes>,
+        depth: usize,
         dot_stuffed: bool,
         limits: &Limits,
     ) -> Result<Self> {
         let size = bytes.len();
-        let reading = Reading::new(Origin::Held(bytes), dot_stuffed, limits.clone());
+        let reading = Reading::embedded(Origin::Held(bytes), depth, dot_stuffed, limits.clone());
         let sender = reading.sender()?;
         let subject = reading.value("Subject")?.unwrap_or_default();
         Ok(Self(Arc::new(Inner {

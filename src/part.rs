@@ -173,13 +173,11 @@ impl MessagePart {
             }
         };
         // Messages within messages count as parts within parts do.
-        let most = self.limits.depth;
-        let depth = most.checked_sub(self.part.depth + 1);
-        let limits = Limits {
-            depth: depth.ok_or_else(|| Limits::exceeded("depth", most))?,
-            ..self.limits.clone()
-        };
-        EmbeddedMessage::embedded(bytes, dot_stuffed, &limits)
+        let depth = self.part.depth + 1;
+        if depth > self.limits.depth {
+            return Err(Limits::exceeded("depth", self.limits.depth));
+        }
+        EmbeddedMessage::embedded(bytes, depth, dot_stuffed, &self.limits)
     }
 
     fn read_within(&self, most: usize) -> Result<Vec<u8>> {

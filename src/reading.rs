@@ -57,6 +57,8 @@ pub(crate) struct Reading {
     origin: Origin,
     dot_stuffed: bool,
     limits: Limits,
+    /// How deep it is in another message.
+    depth: usize,
     parsed: OnceLock<Arc<Parsed>>,
     recipients: OnceLock<Recipients>,
 }
@@ -115,10 +117,20 @@ impl Parsed {
 
 impl Reading {
     pub(crate) fn new(origin: Origin, dot_stuffed: bool, limits: Limits) -> Self {
+        Self::embedded(origin, 0, dot_stuffed, limits)
+    }
+
+    pub(crate) fn embedded(
+        origin: Origin,
+        depth: usize,
+        dot_stuffed: bool,
+        limits: Limits,
+    ) -> Self {
         Self {
             origin,
             dot_stuffed,
             limits,
+            depth,
             parsed: OnceLock::new(),
             recipients: OnceLock::new(),
         }
@@ -129,8 +141,14 @@ impl Reading {
             return Ok(parsed);
         }
         let (bytes, start) = self.origin.open()?;
-        let structure = scan(bytes.as_ref(), start, self.dot_stuffed, &self.limits)
-            .map_err(|error| self.origin.locate(error))?;
+        let structure = scan(
+            bytes.as_ref(),
+            start,
+            self.depth,
+            self.dot_stuffed,
+            &self.limits,
+        )
+        .map_err(|error| self.origin.locate(error))?;
         bytes.verify()?;
         Ok(self.parsed.get_or_init(|| Arc::new(Parsed::new(structure))))
     }

@@ -4,8 +4,8 @@
 mod support;
 
 use cdonts::{
-    AttachmentType, BodyFormat, CdoObject, EmbeddedMessage, ErrorKind, FolderType, MailFormat,
-    MailServer, MessageFile, NewMail, ObjectClass, RecipientType, Session,
+    AttachmentType, BodyFormat, CdoObject, EmbeddedMessage, ErrorKind, FolderType, Limits,
+    MailFormat, MailServer, MessageFile, NewMail, ObjectClass, RecipientType, Session,
 };
 use support::{Root, iis_file, messages, only, session, source};
 
@@ -158,24 +158,26 @@ fn a_message_that_is_gone_when_it_is_attached_fails_the_send() {
 }
 
 #[test]
-fn messages_are_opened_as_deep_as_they_are_nested() {
+fn messages_are_opened_as_far_as_the_limits_go() {
     let mut nested = "Subject: 0\n\ninnermost".to_owned();
     for level in 1..300 {
         nested = format!("Subject: {level}\nContent-Type: message/rfc822\n\n{nested}");
     }
-    let mut message = MessageFile::from_bytes(nested).unwrap();
-    for level in (1..300).rev() {
-        assert_eq!(message.subject(), level.to_string());
-        message = message
-            .attachments()
-            .unwrap()
-            .get(0)
-            .unwrap()
-            .source()
-            .unwrap()
-            .unwrap();
-    }
-    assert_eq!(message.text().unwrap(), "innermost");
+    let mut limits = Limits::default();
+    limits.depth = 300;
+    let open = |limits: &Limits| {
+        let mut message = MessageFile::from_bytes_with(nested.clone(), limits)?;
+        for level in (1..300).rev() {
+            assert_eq!(message.subject(), level.to_string());
+            let inner = message.attachments()?.get(0).unwrap().source()?;
+            message = inner.unwrap();
+        }
+        message.text()
+    };
+    assert_eq!(open(&limits).unwrap(), "innermost");
+    let error = open(&Limits::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.to_string().contains("`depth` of 100"), "{error}");
     // Mail must not encode a message, but some does.
     let encoded =
         "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeAoKeQ==";

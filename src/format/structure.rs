@@ -28,10 +28,11 @@ pub(crate) struct Structure {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Scans the message that begins at `start`.
+/// Scans the message that begins at `start` and is itself a part `depth` deep in another.
 pub(crate) fn scan(
     bytes: &dyn Bytes,
     start: u64,
+    depth: usize,
     dot_stuffed: bool,
     limits: &Limits,
 ) -> Result<Structure> {
@@ -45,7 +46,7 @@ pub(crate) fn scan(
         found: Structure::default(),
         open: Boundaries::default(),
         current: None,
-        header: Some(Section::new(start, None, 0)),
+        header: Some(Section::new(start, None, depth)),
         previous: None,
         full: false,
         unclosed: false,
@@ -245,7 +246,10 @@ impl Scanner<'_> {
             self.current = Some(self.parts.len());
             self.parts.push(Part::rest(line.end, parent));
         } else {
-            self.header = Some(Section::new(line.end, parent, level + 1));
+            let parent_depth = parent
+                .and_then(|index| self.parts.get(index))
+                .map_or(level, |part| part.depth);
+            self.header = Some(Section::new(line.end, parent, parent_depth + 1));
         }
     }
 
@@ -314,7 +318,7 @@ mod tests {
 
     fn table(message: &str) -> Vec<(String, String)> {
         let bytes = message.as_bytes().to_vec();
-        let found = scan(&bytes, 0, false, &Limits::default()).unwrap();
+        let found = scan(&bytes, 0, 0, false, &Limits::default()).unwrap();
         let text = |range: &std::ops::Range<u64>| {
             message[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]
                 .to_owned()
@@ -363,12 +367,12 @@ mod tests {
         for level in 0..4 {
             deep += &format!("Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n");
         }
-        let found = scan(&deep.into_bytes(), 0, false, &limits).unwrap();
+        let found = scan(&deep.into_bytes(), 0, 0, false, &limits).unwrap();
         assert_eq!(found.parts.len(), 3);
         assert_eq!(found.parts[2].kind, PartKind::Leaf);
         let many =
             "Content-Type: multipart/mixed; boundary=b\n\n".to_owned() + &"--b\n\nx\n".repeat(9);
-        let found = scan(&many.into_bytes(), 0, false, &limits).unwrap();
+        let found = scan(&many.into_bytes(), 0, 0, false, &limits).unwrap();
         assert_eq!(found.parts.len(), 5);
         assert!(found.problems[0].text().contains("more than 5 parts"));
     }
@@ -392,7 +396,7 @@ mod tests {
                 "field",
             ),
         ] {
-            let error = scan(&message.into_bytes(), 0, false, &limits).unwrap_err();
+            let error = scan(&message.into_bytes(), 0, 0, false, &limits).unwrap_err();
             assert!(error.to_string().contains(&format!("`{limit}`")), "{error}");
         }
     }
@@ -401,7 +405,7 @@ mod tests {
         #[test]
         fn any_bytes_give_a_table_within_the_message(text in "(--b|--|b|\r\n|\n|Content-Type: multipart/x; boundary=b|x| |:){0,60}") {
             let bytes = text.into_bytes();
-            let found = scan(&bytes, 0, false, &Limits::default()).unwrap();
+            let found = scan(&bytes, 0, 0, false, &Limits::default()).unwrap();
             for part in &found.parts {
                 proptest::prop_assert!(part.header.start <= part.body.start);
                 proptest::prop_assert!(part.body.start <= part.body.end);
