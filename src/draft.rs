@@ -376,3 +376,15 @@ impl Draft {
         self.server = server.clone();
     }
 }
+
+#[cfg(any(test, fuzzing))]
+impl Draft {
+    /// The message as it would be sent, in memory.
+    pub(crate) fn compose(&self) -> Result<Vec<u8>> {
+        let checked = checked::Checked::new(self)?;
+        let composition = checked.composition(self, "<id@x.example>", SystemTime::UNIX_EPOCH);
+        let mut message = Vec::new();
+        composition.write(&mut message)?;
+        Ok(message)
+    }
+}

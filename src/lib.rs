@@ -24,6 +24,16 @@ mod faults;
 mod folder;
 mod format;
 mod fs;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "it is a test"
+)]
+pub mod fuzzing;
 mod headers;
 mod importance;
 mod limits;

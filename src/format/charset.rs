@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, REPLACEMENT, WINDOWS_1252};
+use encoding_rs::{Decoder, Encoding, REPLACEMENT, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::code_page;
 
@@ -68,7 +68,7 @@ fn ascii(bytes: &[u8], most: usize) -> Option<Decoded> {
 
 fn by_encoding(encoding: &'static Encoding, bytes: &[u8], most: usize) -> Option<Decoded> {
     const PIECE: usize = 32 * 1024;
-    let mut decoder = encoding.new_decoder();
+    let mut decoder = decoder_of(encoding, bytes);
     let mut text = String::new();
     let mut malformed = false;
     let mut pieces = bytes.chunks(PIECE).peekable();
@@ -90,6 +90,17 @@ fn by_encoding(encoding: &'static Encoding, bytes: &[u8], most: usize) -> Option
         format!("a text holds bytes that are no {name}, shown as \u{fffd}")
     });
     Some((text, problem))
+}
+
+/// A byte order mark is believed where it can be one: of UTF-16 in a text of UTF-16, of UTF-8 in a
+/// text that is UTF-8. In windows-1252 its octets are letters.
+fn decoder_of(encoding: &'static Encoding, bytes: &[u8]) -> Decoder {
+    let is_wide = encoding == UTF_16LE || encoding == UTF_16BE;
+    if is_wide || bytes.starts_with(b"\xef\xbb\xbf") && std::str::from_utf8(bytes).is_ok() {
+        encoding.new_decoder()
+    } else {
+        encoding.new_decoder_with_bom_removal()
+    }
 }
 
 /// One octet a character; the upper half is given.
@@ -145,6 +156,9 @@ mod tests {
         assert_eq!(decode(b"us-ascii", b"a\xe9b").0, "a\u{fffd}b");
         assert!(decode(b"us-ascii", b"\xe9").1.is_some());
         assert_eq!(decode(b"", b"a\xe9b").0, "aéb");
+        assert_eq!(decode(b"windows-1252", b"\xff\xfea").0, "ÿþa");
+        assert_eq!(decode(b"utf-16", b"\xfe\xff\x00a").0, "a");
+        assert_eq!(decode(b"windows-1252", "\u{feff}é".as_bytes()).0, "é");
     }
 
     #[test]
