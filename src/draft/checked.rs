@@ -144,7 +144,8 @@ impl Checked {
 fn is_sent_as_text(draft: &Draft) -> bool {
     let text = draft.text.as_deref().unwrap_or_default();
     let is_plain = |attachment: &DraftAttachment| {
-        attachment.name().is_ascii() && attachment.encoding_method() != Some(EncodingMethod::Base64)
+        uuencode::can_name(attachment.name())
+            && attachment.encoding_method() != Some(EncodingMethod::Base64)
     };
     draft.message_format == MessageFormat::Text
         && draft.html.is_none()

@@ -39,6 +39,7 @@ struct Phrase {
     /// The same as a name: quotes resolved.
     text: Vec<u8>,
     comment: Vec<u8>,
+    has_at: bool,
 }
 
 impl Reader<'_> {
@@ -51,7 +52,7 @@ impl Reader<'_> {
         match byte {
             b',' | b';' => self.end_entry(),
             // A group begins: what stands before the colon is its name.
-            b':' if !self.phrase.source.contains(&b'@') => self.phrase = Phrase::default(),
+            b':' if !self.phrase.has_at => self.phrase = Phrase::default(),
             b'<' => {
                 // Without a comma: what stands since the last bracket is the next one's name.
                 if let Some(entry) = self.angle.take() {
@@ -101,6 +102,7 @@ impl Reader<'_> {
 
 impl Phrase {
     fn push(&mut self, byte: u8) {
+        self.has_at |= byte == b'@';
         self.source.push(byte);
         self.text.push(byte);
     }
@@ -115,6 +117,7 @@ impl Phrase {
     }
 
     fn push_quoted(&mut self, quoted: &[u8]) {
+        self.has_at |= quoted.contains(&b'@');
         self.source.push(b'"');
         for &byte in quoted {
             if matches!(byte, b'"' | b'\\') {
@@ -200,14 +203,35 @@ fn angle(cursor: &mut Cursor<'_>) -> String {
     fields::text_of(&address)
 }
 
+/// Whether a byte stands within a quoted string, its quotes included.
+#[derive(Default)]
+struct Quotes {
+    open: bool,
+    escaped: bool,
+}
+
+impl Quotes {
+    fn hold(&mut self, byte: u8) -> bool {
+        if self.escaped {
+            self.escaped = false;
+            return true;
+        }
+        let before = self.open;
+        match byte {
+            b'\\' if self.open => self.escaped = true,
+            b'"' => self.open = !self.open,
+            _ => {}
+        }
+        before || self.open
+    }
+}
+
 /// Drops the blanks that obsolete syntax allows around dots and at-signs, and at both ends.
 fn glue(source: &[u8]) -> Vec<u8> {
     let mut glued: Vec<u8> = Vec::with_capacity(source.len());
-    let mut quoted = false;
+    let mut quotes = Quotes::default();
     for &byte in source {
-        if byte == b'"' {
-            quoted = !quoted;
-        }
+        let quoted = quotes.hold(byte);
         if !quoted && matches!(byte, b'.' | b'@') {
             while glued.last() == Some(&b' ') {
                 glued.pop();
@@ -227,14 +251,9 @@ fn glue(source: &[u8]) -> Vec<u8> {
 
 /// The first word outside quotes; if there is an at-sign, the first word that has one.
 fn first_word(glued: &[u8], with_at: bool) -> &[u8] {
-    let mut quoted = false;
+    let mut quotes = Quotes::default();
     glued
-        .split(|&byte| {
-            if byte == b'"' {
-                quoted = !quoted;
-            }
-            byte == b' ' && !quoted
-        })
+        .split(|&byte| !quotes.hold(byte) && byte == b' ')
         .find(|word| !with_at || word.contains(&b'@'))
         .unwrap_or(glued)
 }
@@ -264,6 +283,7 @@ mod tests {
             ),
             ("=?utf-8?Q?J=C3=A4n?= <j@x>", &[("Jän", "j@x")]),
             ("\"a b\"@x", &[("", "\"a b\"@x")]),
+            ("\"a\\\" b\"@x c", &[("", "\"a\\\" b\"@x")]),
             ("<\"a <b\"@x>", &[("", "\"a <b\"@x")]),
             (
                 "team: a@x, B <b@y>; c@z",

@@ -54,6 +54,12 @@ fn line(octets: &[u8]) -> String {
     text
 }
 
+/// Whether a reader finds a file under this name.
+pub(crate) fn can_name(name: &str) -> bool {
+    let line = format!("begin 644 {name}");
+    name.is_ascii() && begin(line.as_bytes()) == Some(name.as_bytes())
+}
+
 /// Whether a line of a text would be taken for the beginning of a file.
 pub(crate) fn begins_file(line: &[u8]) -> bool {
     begin(line).is_some()
@@ -70,16 +76,19 @@ fn begin(line: &[u8]) -> Option<&[u8]> {
     (is_mode && !name.is_empty()).then_some(name)
 }
 
-/// Takes the files out of a text. What only looks like one stays text.
-pub(crate) fn split(text: &[u8]) -> (Vec<u8>, Vec<File>) {
+/// Takes the files out of a text. What only looks like one stays text, and so does one that would
+/// bring the files over `most` octets: a line that lost its blanks is short and stands for many.
+pub(crate) fn split(text: &[u8], most: usize) -> (Vec<u8>, Vec<File>) {
+    let mut left = most;
     let mut rest = text;
     let mut plain = Vec::new();
     let mut files = Vec::new();
     while let Some(at) = find_begin(rest) {
         let (before, from) = rest.split_at(at);
         plain.extend(before);
-        match read(from) {
+        match read(from, left) {
             Some((file, len)) => {
+                left -= file.content.len();
                 files.push(file);
                 rest = from.get(len..).unwrap_or_default();
             }
@@ -115,7 +124,7 @@ fn first_line(text: &[u8]) -> (&[u8], usize) {
 
 /// Reads the block at the beginning of a text and tells its length. A block that the text's end
 /// cuts off gives what there is.
-fn read(text: &[u8]) -> Option<(File, usize)> {
+fn read(text: &[u8], most: usize) -> Option<(File, usize)> {
     let (first, mut at) = first_line(text);
     let mut file = File {
         name: begin(first)?.to_vec(),
@@ -135,6 +144,9 @@ fn read(text: &[u8]) -> Option<(File, usize)> {
         }
         decode_line(line, &mut file.content)?;
         lines += 1;
+        if file.content.len() > most {
+            return None;
+        }
     }
 }
 
@@ -229,6 +241,10 @@ impl Decoder {
 mod tests {
     use super::*;
 
+    fn split(text: &[u8]) -> (Vec<u8>, Vec<File>) {
+        super::split(text, usize::MAX)
+    }
+
     fn encode(name: &str, mut content: &[u8]) -> String {
         let mut text = Vec::new();
         let put_line = |line: &str| {
@@ -245,6 +261,7 @@ mod tests {
             encode("cat.txt", b"Cat"),
             "begin 644 cat.txt\r\n#0V%T\r\n`\r\nend\r\n"
         );
+        assert!(can_name("a b.txt") && !can_name(" ") && !can_name("é") && !can_name(""));
         assert_eq!(encode("e", b""), "begin 644 e\r\n`\r\nend\r\n");
         assert_eq!(
             encode("z", &[0, 0]),
@@ -276,6 +293,13 @@ mod tests {
             );
         }
         assert_eq!(split(b"begin 644 cut\n#0V%T\n").1[0].content, b"Cat");
+        let text = format!(
+            "begin 644 x\n#0V%T\nend\nbegin 644 y\n{}end\n",
+            "M\n".repeat(9)
+        );
+        let (plain, files) = super::split(text.as_bytes(), 100);
+        assert_eq!(files.len(), 1);
+        assert!(plain.starts_with(b"begin 644 y"));
     }
 
     #[test]

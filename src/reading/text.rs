@@ -29,7 +29,7 @@ impl Reading {
     /// The files that stand uuencoded in the text.
     pub(super) fn uuencoded(&self) -> Result<Vec<uuencode::File>> {
         let text = self.text_part()?;
-        Ok(text.map_or_else(Vec::new, |text| without_files(text).1))
+        Ok(text.map_or_else(Vec::new, |text| self.without_files(text).1))
     }
 
     pub(crate) fn text(&self) -> Result<String> {
@@ -37,7 +37,7 @@ impl Reading {
         match self.text_part()? {
             Some(text) if text.is_empty() => self.stray_text(),
             Some(text) => {
-                let (text, _) = without_files(text);
+                let (text, _) = self.without_files(text);
                 let flowed = parsed.part(parsed.text).and_then(|part| part.flowed);
                 Ok(match flowed {
                     Some(delete_space) => flowed::unfold(&text, delete_space),
@@ -87,16 +87,16 @@ impl Reading {
         let text = section.get(start..).unwrap_or_default();
         Ok(charset::decode_unlabelled(text).into_owned())
     }
-}
 
-/// The text without the files in it, and the files.
-fn without_files(text: String) -> (String, Vec<uuencode::File>) {
-    if !text.contains("begin ") {
-        return (text, Vec::new());
+    /// The text without the files in it, and the files.
+    fn without_files(&self, text: String) -> (String, Vec<uuencode::File>) {
+        if !text.contains("begin ") {
+            return (text, Vec::new());
+        }
+        let (plain, files) = uuencode::split(text.as_bytes(), self.limits.decoded_text);
+        if files.is_empty() {
+            return (text, files);
+        }
+        (String::from_utf8_lossy(&plain).into_owned(), files)
     }
-    let (plain, files) = uuencode::split(text.as_bytes());
-    if files.is_empty() {
-        return (text, files);
-    }
-    (String::from_utf8_lossy(&plain).into_owned(), files)
 }
