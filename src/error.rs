@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub use code::CdoCode;
 pub use problem::Problem;
+pub(crate) use problem::Problems;
 pub use send::SendError;
 
 use crate::fs::Failure;

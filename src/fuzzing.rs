@@ -142,7 +142,7 @@ pub fn address_list(data: &[u8]) {
 /// Files within a text, and HTML, the other thing that stands in one.
 pub fn uuencode(data: &[u8]) {
     const MOST: usize = 10_000;
-    let (plain, files) = uuencode::split(data, MOST);
+    let (plain, files) = uuencode::split(data, MOST, 100);
     assert!(plain.len() <= data.len());
     assert!(files.iter().map(|file| file.content.len()).sum::<usize>() <= MOST);
     assert!(!files.is_empty() || plain == data);
@@ -159,7 +159,7 @@ pub fn uuencode(data: &[u8]) {
         Ok(())
     };
     uuencode::write("x", &mut &data[..], put).unwrap();
-    let (rest, back) = uuencode::split(&text, usize::MAX);
+    let (rest, back) = uuencode::split(&text, usize::MAX, 2);
     assert!(rest.is_empty() && back.len() == 1 && back[0].content == data);
     let source = String::from_utf8_lossy(data);
     html::to_text(&source);

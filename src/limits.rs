@@ -27,7 +27,7 @@ pub struct Limits {
     pub field: usize,
     /// Header fields in one section; 10,000 by default.
     pub fields: usize,
-    /// Parts of a message; 10,000 by default.
+    /// Parts of a message, and files that stand uuencoded in its text; 10,000 by default.
     pub parts: usize,
     /// Parts within parts; 100 by default.
     pub depth: usize,

@@ -47,6 +47,34 @@ impl Problem {
     }
 }
 
+/// What is wrong with one message: the same once, and no more than a person would read. A hostile
+/// message has a thousand faults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    const MOST: usize = 100;
+
+    pub(crate) fn say(&mut self, text: impl Into<String>) {
+        if self.0.len() < Self::MOST {
+            let problem = Problem::new(text);
+            if !self.0.contains(&problem) {
+                self.0.push(problem);
+            }
+        }
+    }
+
+    pub(crate) fn extend(&mut self, others: &[Problem]) {
+        for problem in others {
+            self.say(problem.text());
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Problem> {
+        self.0
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         Self {

@@ -169,7 +169,9 @@ pub(crate) fn text(
     limits: &Limits,
 ) -> Result<(String, Vec<Problem>)> {
     let mut reader = BodyReader::new(bytes, part, dot_stuffed);
-    let mut decoded = Vec::new();
+    let len = usize::try_from(part.body.end - part.body.start).unwrap_or(usize::MAX);
+    let room = len.min(limits.decoded_text).saturating_add(64 * 1024);
+    let mut decoded = Vec::with_capacity(room);
     copy(&mut reader, |block| {
         decoded.extend(block);
         if decoded.len() > limits.decoded_text {
@@ -184,7 +186,7 @@ pub(crate) fn text(
         ));
     }
     let label = part.charset.as_deref().unwrap_or_default();
-    let (text, problem) = charset::decode_within(label.as_bytes(), &decoded, limits.decoded_text)
+    let (text, problem) = charset::decode_owned(label.as_bytes(), decoded, limits.decoded_text)
         .ok_or_else(|| Limits::exceeded("decoded_text", limits.decoded_text))?;
     problems.extend(problem.map(Problem::new));
     Ok((text, problems))

@@ -14,6 +14,22 @@ pub(crate) fn decode(label: &[u8], bytes: &[u8]) -> Decoded {
     decode_within(label, bytes, usize::MAX).unwrap_or_default()
 }
 
+/// The same; bytes that are the text already are not copied.
+pub(crate) fn decode_owned(label: &[u8], bytes: Vec<u8>, most: usize) -> Option<Decoded> {
+    let label = label.trim_ascii();
+    let may_be_utf_8 = label.is_empty()
+        || [&b"utf-8"[..], b"utf8", b"us-ascii"]
+            .iter()
+            .any(|name| label.eq_ignore_ascii_case(name));
+    if !may_be_utf_8 || bytes.starts_with(b"\xef\xbb\xbf") {
+        return decode_within(label, &bytes, most);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => (text.len() <= most).then_some((text, None)),
+        Err(error) => decode_within(label, error.as_bytes(), most),
+    }
+}
+
 /// The same as long as the text has at most `most` octets in UTF-8, else `None`. One octet of a
 /// small character set can become three: the limit is kept while the text grows.
 pub(crate) fn decode_within(label: &[u8], bytes: &[u8], most: usize) -> Option<Decoded> {
@@ -69,7 +85,9 @@ fn ascii(bytes: &[u8], most: usize) -> Option<Decoded> {
 fn by_encoding(encoding: &'static Encoding, bytes: &[u8], most: usize) -> Option<Decoded> {
     const PIECE: usize = 32 * 1024;
     let mut decoder = decoder_of(encoding, bytes);
-    let mut text = String::new();
+    // All that may be needed: growing would need the old and the new at once.
+    let slack = decoder.max_utf8_buffer_length(PIECE.min(bytes.len()))?;
+    let mut text = String::with_capacity(bytes.len().saturating_mul(3).min(most) + slack);
     let mut malformed = false;
     let mut pieces = bytes.chunks(PIECE).peekable();
     loop {

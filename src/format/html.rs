@@ -15,7 +15,8 @@ pub(crate) fn from_text(text: &str) -> String {
 
 /// The same; `None` when it would have more than `most` octets.
 pub(crate) fn from_text_within(text: &str, most: usize) -> Option<String> {
-    let mut html = String::with_capacity(text.len() + text.len() / 8 + 64);
+    const WIDEST: usize = "&quot;".len();
+    let mut html = String::with_capacity(text.len().saturating_mul(WIDEST).min(most) + 64);
     html.push_str("<html><body>");
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -280,6 +281,8 @@ fn tag_end(from: &str) -> usize {
 
 /// The value of an attribute, entities decoded.
 fn attribute(attributes: &str, name: &str) -> Option<String> {
+    const MOST: usize = 16 * 1024;
+    let attributes = attributes.get(..attributes.floor_char_boundary(MOST))?;
     let lower = attributes.to_ascii_lowercase();
     let mut from = 0;
     let value = loop {

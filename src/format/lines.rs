@@ -54,7 +54,7 @@ impl<'a> Lines<'a> {
             let piece_len = memchr(b'\n', rest).unwrap_or(rest.len());
             let piece = rest.get(..piece_len).unwrap_or_default();
             let room = keep.saturating_sub(text.len());
-            text.extend(piece.iter().take(room));
+            text.extend_from_slice(piece.get(..piece_len.min(room)).unwrap_or_default());
             if let Some(&byte) = piece.last() {
                 last = byte;
             }

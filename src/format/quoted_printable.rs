@@ -33,7 +33,7 @@ impl Decoder {
             joined = held;
             &joined
         };
-        while let Some(found) = memchr(b'=', rest) {
+        while let Some(found) = next_equals(rest) {
             let (before, at) = rest.split_at(found);
             out.extend(before);
             let used = match read_escape(at) {
@@ -75,8 +75,18 @@ impl Decoder {
     }
 }
 
+/// A call for each of many escapes side by side would cost more than the escapes.
+fn next_equals(rest: &[u8]) -> Option<usize> {
+    match rest.first() {
+        Some(b'=') => Some(0),
+        _ => memchr(b'=', rest),
+    }
+}
+
 fn read_escape(at: &[u8]) -> Escape {
     match (at.get(1), at.get(2)) {
+        (Some(b'\n'), _) => return Escape::SoftBreak(2),
+        (Some(b'\r'), Some(b'\n')) => return Escape::SoftBreak(3),
         (Some(&first), Some(&second)) => {
             if let (Some(high), Some(low)) = (hex(first), hex(second)) {
                 return Escape::Byte(high << 4 | low, 3);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::bytes::Bytes;
 use super::fields::{self, Oddity};
 use super::lines::{Line, Lines};
-use crate::error::{Problem, Result};
+use crate::error::{Problems, Result};
 use crate::limits::Limits;
 use boundaries::{Boundaries, Delimiter, Multipart};
 
@@ -25,7 +25,7 @@ pub(crate) struct Structure {
     pub(crate) header: Vec<u8>,
     /// The header section goes on to the end: no empty line ends it.
     pub(crate) is_all_header: bool,
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Problems,
 }
 
 /// Scans the message that begins at `start` and is itself a part `depth` deep in another.
@@ -53,7 +53,9 @@ pub(crate) fn scan(
     };
     let mut lines = Lines::new(bytes, start);
     let mut text = Vec::new();
-    while let Some(line) = lines.next(&mut text, scanner.keep())? {
+    while !scanner.is_done()
+        && let Some(line) = lines.next(&mut text, scanner.keep())?
+    {
         scanner.line(line, &text)?;
     }
     Ok(scanner.finish(bytes.len()))
@@ -122,6 +124,11 @@ impl Section {
 }
 
 impl Scanner<'_> {
+    /// Whether the rest belongs to the last part, whatever it is.
+    fn is_done(&self) -> bool {
+        self.header.is_none() && (self.full || self.open.is_empty())
+    }
+
     /// How much of the next line is needed.
     fn keep(&self) -> usize {
         let most = self.limits.header_section;
@@ -191,13 +198,13 @@ impl Scanner<'_> {
         for oddity in fields::oddities(section) {
             let text = match oddity {
                 Oddity::MboxLine => {
-                    "a `From ` line of a mailbox file stands above the header".into()
+                    "a `From ` line of a mailbox file stands above the header".to_owned()
                 }
                 Oddity::NoField(line) => {
                     format!("a line of a header is no field and is passed over: `{line}`")
                 }
             };
-            self.problem(text);
+            self.found.problems.say(text);
         }
     }
 
@@ -211,12 +218,14 @@ impl Scanner<'_> {
         let Some(boundary) = boundary else {
             self.current = None;
             part.is_undivided = true;
-            self.problem("a multipart has no boundary: its parts cannot be told apart");
+            self.found
+                .problems
+                .say("a multipart has no boundary: its parts cannot be told apart");
             return;
         };
         if depth >= self.limits.depth {
             let most = self.limits.depth;
-            self.problem(format!(
+            self.found.problems.say(format!(
                 "parts are nested more than {most} deep; the rest is left as one part"
             ));
             part.kind = PartKind::Leaf;
@@ -239,7 +248,7 @@ impl Scanner<'_> {
         }
         if self.parts.len() + 1 >= self.limits.parts {
             let most = self.limits.parts;
-            self.problem(format!(
+            self.found.problems.say(format!(
                 "the message has more than {most} parts; the rest is left as one part"
             ));
             self.full = true;
@@ -294,21 +303,16 @@ impl Scanner<'_> {
             .iter()
             .any(|part| part.is_undivided && part.parent.is_none())
         {
-            self.problem("a multipart holds no part: its text is shown as it stands");
+            self.found
+                .problems
+                .say("a multipart holds no part: its text is shown as it stands");
         } else if !open.is_empty() || self.unclosed {
-            self.problem("a multipart is not closed: the message may have been cut off");
+            self.found
+                .problems
+                .say("a multipart is not closed: the message may have been cut off");
         }
         self.found.parts = self.parts.into_iter().map(Arc::new).collect();
         self.found
-    }
-
-    /// The same is said once, and no more than a reader would read.
-    fn problem(&mut self, text: impl Into<String>) {
-        const MOST: usize = 100;
-        let problem = Problem::new(text);
-        if self.found.problems.len() < MOST && !self.found.problems.contains(&problem) {
-            self.found.problems.push(problem);
-        }
     }
 }
 
@@ -374,7 +378,11 @@ mod tests {
             "Content-Type: multipart/mixed; boundary=b\n\n".to_owned() + &"--b\n\nx\n".repeat(9);
         let found = scan(&many.into_bytes(), 0, 0, false, &limits).unwrap();
         assert_eq!(found.parts.len(), 5);
-        assert!(found.problems[0].text().contains("more than 5 parts"));
+        assert!(
+            found.problems.into_vec()[0]
+                .text()
+                .contains("more than 5 parts")
+        );
     }
 
     #[test]

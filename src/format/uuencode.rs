@@ -77,13 +77,15 @@ fn begin(line: &[u8]) -> Option<&[u8]> {
 }
 
 /// Takes the files out of a text. What only looks like one stays text, and so does one that would
-/// bring the files over `most` octets: a line that lost its blanks is short and stands for many.
-pub(crate) fn split(text: &[u8], most: usize) -> (Vec<u8>, Vec<File>) {
-    let mut left = most;
+/// bring them over so many octets or files: a line that lost its blanks stands for many octets.
+pub(crate) fn split(text: &[u8], octets: usize, most: usize) -> (Vec<u8>, Vec<File>) {
+    let mut left = octets;
     let mut rest = text;
     let mut plain = Vec::new();
     let mut files = Vec::new();
-    while let Some(at) = find_begin(rest) {
+    while files.len() < most
+        && let Some(at) = find_begin(rest)
+    {
         let (before, from) = rest.split_at(at);
         plain.extend(before);
         match read(from, left) {
@@ -242,7 +244,7 @@ mod tests {
     use super::*;
 
     fn split(text: &[u8]) -> (Vec<u8>, Vec<File>) {
-        super::split(text, usize::MAX)
+        super::split(text, usize::MAX, usize::MAX)
     }
 
     fn encode(name: &str, mut content: &[u8]) -> String {
@@ -297,9 +299,10 @@ mod tests {
             "begin 644 x\n#0V%T\nend\nbegin 644 y\n{}end\n",
             "M\n".repeat(9)
         );
-        let (plain, files) = super::split(text.as_bytes(), 100);
+        let (plain, files) = super::split(text.as_bytes(), 100, 9);
         assert_eq!(files.len(), 1);
         assert!(plain.starts_with(b"begin 644 y"));
+        assert_eq!(super::split(text.as_bytes(), 999, 1).1.len(), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is wrong with a message and how it was read nevertheless, in words for a person.
 
 use super::Reading;
-use crate::error::{Problem, Result};
+use crate::error::{Problem, Problems, Result};
 use crate::format::body;
 use crate::format::fields::{self, Field};
 use crate::format::structure::Encoding;
@@ -20,83 +20,72 @@ impl Reading {
     pub(crate) fn problems(&self) -> Result<Vec<Problem>> {
         let parsed = self.parsed()?;
         let mut problems = parsed.structure.problems.clone();
-        let mut say = |text: String| {
-            let problem = Problem::new(text);
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        };
-        self.header_problems(&mut say)?;
+        self.header_problems(&mut problems)?;
         for index in [parsed.text, parsed.html] {
             if let Some((_, found)) = self.body(parsed.part(index))? {
-                found
-                    .iter()
-                    .for_each(|problem| say(problem.text().to_owned()));
+                problems.extend(&found);
             }
         }
         for part in &parsed.structure.parts {
             if let Encoding::Unknown(name) = &part.encoding {
-                say(format!(
+                problems.say(format!(
                     "the transfer encoding `{name}` is not known; the part is shown as it is"
                 ));
             }
         }
-        self.attachment_problems(&mut say)?;
-        Ok(problems)
+        self.attachment_problems(&mut problems)?;
+        Ok(problems.into_vec())
     }
 
-    fn header_problems(&self, say: &mut dyn FnMut(String)) -> Result<()> {
+    fn header_problems(&self, problems: &mut Problems) -> Result<()> {
         let parsed = self.parsed()?;
         let section = parsed.header();
         for name in ["Date", "From"] {
             if fields::first(section, name).is_none() {
-                say(format!("the field `{name}` is missing"));
+                problems.say(format!("the field `{name}` is missing"));
             }
         }
         for name in SINGLE {
-            if fields::fields(section)
-                .filter(|field| field.is(name))
-                .nth(1)
-                .is_some()
-            {
-                say(format!(
+            let mut all = fields::fields(section).filter(|field| field.is(name));
+            if all.nth(1).is_some() {
+                problems.say(format!(
                     "the field `{name}` stands there more than once; the first counts"
                 ));
             }
         }
         for field in fields::fields(section).filter(has_raw_bytes) {
-            say(format!(
+            problems.say(format!(
                 "the field `{}` holds unencoded characters that are no UTF-8; they are read as \
                  windows-1252",
-                field.name
+                field
+                    .name
+                    .get(..field.name.len().min(80))
+                    .unwrap_or_default()
             ));
         }
         if self.value("Date")?.is_some() && self.time_sent()?.is_none() {
-            say("the field `Date` holds no date".to_owned());
+            problems.say("the field `Date` holds no date");
         }
-        let entries = self.value("From")?;
-        if entries.is_some() && self.sender()?.address.is_empty() {
-            say("the field `From` holds no address".to_owned());
+        if self.value("From")?.is_some() && self.sender()?.address.is_empty() {
+            problems.say("the field `From` holds no address");
         }
         if parsed.structure.is_all_header && fields::first_foreign(section).is_some() {
-            say("no empty line stands between the header and the text".to_owned());
+            problems.say("no empty line stands between the header and the text");
         }
         Ok(())
     }
 
     /// Reads what is encoded to its end: how else would one know?
-    fn attachment_problems(&self, say: &mut dyn FnMut(String)) -> Result<()> {
+    fn attachment_problems(&self, problems: &mut Problems) -> Result<()> {
         for attachment in &self.attachments()? {
-            let mut reader = attachment.part().decoded()?;
-            if matches!(
-                attachment.part().part().encoding,
-                Encoding::Identity | Encoding::Unknown(_)
-            ) {
+            let part = attachment.part();
+            if let Encoding::Identity | Encoding::Unknown(_) = part.part().encoding {
                 continue;
             }
+            let mut reader = part.decoded()?;
             body::copy(&mut reader, |_| Ok(()))?;
             if reader.is_damaged() {
-                say(format!(
+                problems.say(format!(
                     "the attachment `{}` is encoded wrongly; what could be read is given",
                     attachment.name()
                 ));

@@ -93,7 +93,8 @@ impl Reading {
         if !text.contains("begin ") {
             return (text, Vec::new());
         }
-        let (plain, files) = uuencode::split(text.as_bytes(), self.limits.decoded_text);
+        let (plain, files) =
+            uuencode::split(text.as_bytes(), self.limits.decoded_text, self.limits.parts);
         if files.is_empty() {
             return (text, files);
         }

@@ -15,6 +15,7 @@ pub(super) enum Delimiter {
 pub(super) struct Boundaries {
     open: Vec<Multipart>,
     sorted: Vec<Sorted>,
+    shortest: usize,
     longest: usize,
 }
 
@@ -57,6 +58,10 @@ impl Boundaries {
         self.open.iter()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// How much of a line must be looked at.
     pub(super) fn look(&self) -> usize {
         self.longest + 2 + TAIL
@@ -65,6 +70,9 @@ impl Boundaries {
     /// Whether the line is a boundary, and of which of the open multiparts: innermost first.
     pub(super) fn find(&self, line: &[u8]) -> Option<(usize, Delimiter)> {
         let text = line.strip_prefix(b"--")?;
+        if text.len() < self.shortest {
+            return None;
+        }
         let after = self
             .sorted
             .partition_point(|one| self.boundary(one) <= text);
@@ -107,12 +115,9 @@ impl Boundaries {
             }
             sorted.push(Sorted { level, prefix });
         }
-        self.longest = self
-            .open
-            .iter()
-            .map(|one| one.boundary.len())
-            .max()
-            .unwrap_or(0);
+        let lengths = || self.open.iter().map(|one| one.boundary.len());
+        self.longest = lengths().max().unwrap_or(0);
+        self.shortest = lengths().min().unwrap_or(0);
         self.sorted = sorted;
     }
 }

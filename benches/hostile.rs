@@ -1,0 +1,59 @@
+//! What the messages that were made to hurt cost at the sizes that the default limits allow: time,
+//! and memory above what the program had before. Each lies in a file and is asked for everything.
+//!
+//! `cargo bench --bench hostile -- [NAME]` prints a line for each and fails over 2 s or 128 MB.
+#![allow(clippy::disallowed_methods, reason = "it writes its messages")]
+
+#[path = "../tests/support/bombs.rs"]
+mod bombs;
+
+use std::time::{Duration, Instant};
+
+use bombs::{BOMBS, read_all};
+use cdonts::MessageFile;
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+const MOST_TIME: Duration = Duration::from_secs(2);
+const MOST_MEMORY: usize = 128_000_000;
+
+fn main() {
+    let wanted = std::env::args()
+        .skip(1)
+        .find(|word| !word.starts_with("--"));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("message.eml");
+    let mut over = 0;
+    println!("{:>9} {:>9} {:>9}  message", "octets", "ms", "MB");
+    for bomb in BOMBS
+        .iter()
+        .filter(|bomb| wanted.as_deref().is_none_or(|name| name == bomb.name))
+    {
+        std::fs::write(&path, (bomb.make)(bomb.most)).expect("the message is written");
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let start = Instant::now();
+        let read = MessageFile::open(&path).and_then(|message| read_all(&message));
+        let time = start.elapsed();
+        let memory = MEMORY.peak_usage().saturating_sub(before);
+        let is_over = time > MOST_TIME || memory > MOST_MEMORY;
+        over += usize::from(is_over);
+        println!(
+            "{:>9} {:>9} {:>9.1}  {}{}{}",
+            bomb.most,
+            time.as_millis(),
+            memory as f64 / 1e6,
+            bomb.name,
+            if is_over { " — OVER" } else { "" },
+            read.err()
+                .map(|error| format!(" ({error})"))
+                .unwrap_or_default(),
+        );
+    }
+    if over > 0 {
+        eprintln!("{over} are over 2 s or 128 MB");
+        std::process::exit(1);
+    }
+}
