@@ -59,6 +59,8 @@ pub(crate) struct Reading {
     limits: Limits,
     /// How deep it is in another message.
     depth: usize,
+    /// Known once the text was read: whether files stand uuencoded in it.
+    has_uuencoded: OnceLock<bool>,
     parsed: OnceLock<Arc<Parsed>>,
     recipients: OnceLock<Recipients>,
 }
@@ -131,6 +133,7 @@ impl Reading {
             dot_stuffed,
             limits,
             depth,
+            has_uuencoded: OnceLock::new(),
             parsed: OnceLock::new(),
             recipients: OnceLock::new(),
         }

@@ -38,6 +38,36 @@ fn no_message_ends_its_thread_or_takes_for_ever() {
     }
 }
 
+/// Eight times the input takes about eight times the work; a reader that looks back would take
+/// sixty-four times as much. Work is the processor time of the thread, which the load of the machine
+/// does not change much, and the least of several runs.
+#[test]
+fn work_grows_with_the_input_and_no_faster() {
+    let work = |message: &[u8]| {
+        let start = cpu_time::ThreadTime::now();
+        let read = MessageFile::from_bytes(message).and_then(|message| read_all(&message));
+        (start.elapsed(), read)
+    };
+    for bomb in BOMBS {
+        let large = bomb.most.min(400_000);
+        let (small, large) = ((bomb.make)(large / 8), (bomb.make)(large));
+        work(&small)
+            .1
+            .unwrap_or_else(|error| panic!("{}: {error}", bomb.name));
+        let mut least = [Duration::MAX; 2];
+        let grows = |least: [Duration; 2]| least[1] > least[0] * 20 + Duration::from_millis(1);
+        for _ in 0..20 {
+            for (least, message) in least.iter_mut().zip([&small, &large]) {
+                *least = (*least).min(work(message).0);
+            }
+            if !grows(least) {
+                break;
+            }
+        }
+        assert!(!grows(least), "{}: {least:?}", bomb.name);
+    }
+}
+
 /// Beyond a limit, too, everything ends, and the error names the limit.
 #[test]
 fn beyond_a_limit_the_error_names_it() {

@@ -1,8 +1,10 @@
 //! Text whose lines were broken for the way, to paragraphs (RFC 3676).
 
 /// Joins the lines that flow on. `delete_space` takes the blank away that marks them (`DelSp`).
-pub(crate) fn unfold(text: &str, delete_space: bool) -> String {
-    let mut out = String::with_capacity(text.len());
+/// `None` when the text would have more than `most` octets.
+pub(crate) fn unfold(text: &str, delete_space: bool, most: usize) -> Option<String> {
+    // A quoted line gets a blank behind its marks.
+    let mut out = String::with_capacity((text.len() + text.len() / 2).min(most) + 16);
     // The depth of the paragraph that the last line left open.
     let mut open: Option<usize> = None;
     for line in text.split_inclusive('\n') {
@@ -29,8 +31,11 @@ pub(crate) fn unfold(text: &str, delete_space: bool) -> String {
             out.push_str(end);
             open = None;
         }
+        if out.len() > most {
+            return None;
+        }
     }
-    out
+    Some(out)
 }
 
 fn split_end(line: &str) -> (&str, &str) {
@@ -57,15 +62,17 @@ mod tests {
             ("end ", false, "end "),
             ("", false, ""),
         ] {
-            assert_eq!(unfold(text, delete_space), expected, "{text:?}");
+            let read = unfold(text, delete_space, 99);
+            assert_eq!(read.as_deref(), Some(expected), "{text:?}");
         }
+        assert_eq!(unfold(&">\n".repeat(9), false, 20), None);
     }
 
     proptest::proptest! {
         #[test]
         fn no_letter_is_lost(text in "[a> \n-]{0,40}", delete_space: bool) {
             let letters = |text: &str| text.chars().filter(|c| *c == 'a').count();
-            proptest::prop_assert_eq!(letters(&unfold(&text, delete_space)), letters(&text));
+            proptest::prop_assert_eq!(letters(&unfold(&text, delete_space, 999).unwrap()), letters(&text));
         }
     }
 }

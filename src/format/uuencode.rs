@@ -125,56 +125,68 @@ fn first_line(text: &[u8]) -> (&[u8], usize) {
 }
 
 /// Reads the block at the beginning of a text and tells its length. A block that the text's end
-/// cuts off gives what there is.
+/// cuts off gives what there is. Nothing is decoded before it is known to be one.
 fn read(text: &[u8], most: usize) -> Option<(File, usize)> {
-    let (first, mut at) = first_line(text);
-    let mut file = File {
-        name: begin(first)?.to_vec(),
-        content: Vec::new(),
-    };
-    let mut lines = 0;
-    loop {
+    let (first, start) = first_line(text);
+    let name = begin(first)?;
+    let (mut at, mut octets) = (start, 0);
+    let end = loop {
         let rest = text.get(at..).unwrap_or_default();
-        if rest.is_empty() {
-            return (lines > 0).then_some((file, at));
-        }
         let (line, len) = first_line(rest);
-        at += len;
-        if line.trim_ascii_end() == b"end" {
-            // An empty file has a line too: that of no octets.
-            return (lines > 0).then_some((file, at));
+        if rest.is_empty() || line.trim_ascii_end() == b"end" {
+            break at + len;
         }
-        decode_line(line, &mut file.content)?;
-        lines += 1;
-        if file.content.len() > most {
+        octets += octets_of(line)?;
+        at += len;
+        if octets > most {
             return None;
         }
-    }
-}
-
-/// Blanks at the end may be lost, and some writers append a check character.
-fn decode_line(line: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let value = |byte: u8| {
-        (32..=96)
-            .contains(&byte)
-            .then_some(byte.wrapping_sub(32) & 63)
     };
-    let Some((&first, data)) = line.split_first() else {
-        return Some(());
-    };
-    let count = usize::from(value(first)?);
-    let groups = count.div_ceil(3);
-    if data.len() > groups * 4 + 2 {
+    // An empty file has a line too: that of no octets.
+    if at == start {
         return None;
     }
-    let mut decoded = Vec::with_capacity(groups * 3);
-    for group in 0..groups {
-        let at = |index: usize| value(data.get(group * 4 + index).copied().unwrap_or(b' '));
-        let (a, b, c, d) = (at(0)?, at(1)?, at(2)?, at(3)?);
-        decoded.extend([a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+    let mut content = Vec::with_capacity(octets);
+    let mut lines = text.get(start..at).unwrap_or_default();
+    while !lines.is_empty() {
+        let (line, len) = first_line(lines);
+        decode_line(line, &mut content)?;
+        lines = lines.get(len..).unwrap_or_default();
     }
-    decoded.truncate(count);
-    out.extend(decoded);
+    let name = name.to_vec();
+    Some((File { name, content }, end))
+}
+
+fn value(byte: u8) -> Option<u8> {
+    (32..=96)
+        .contains(&byte)
+        .then_some(byte.wrapping_sub(32) & 63)
+}
+
+/// How many octets a line stands for, if it is one of a file. Blanks at its end may be lost, and
+/// some writers append a check character.
+fn octets_of(line: &[u8]) -> Option<usize> {
+    let Some((&first, data)) = line.split_first() else {
+        return Some(0);
+    };
+    let count = usize::from(value(first)?);
+    let wanted = count.div_ceil(3) * 4;
+    let mut meant = data.iter().take(wanted);
+    (data.len() <= wanted + 2 && meant.all(|&byte| value(byte).is_some())).then_some(count)
+}
+
+fn decode_line(line: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let end = out.len() + octets_of(line)?;
+    let data = line.get(1..).unwrap_or_default();
+    let mut group = 0;
+    while out.len() < end {
+        let at = |index: usize| data.get(group + index).copied().unwrap_or(b' ');
+        let at = |index| value(at(index)).unwrap_or(0);
+        let (a, b, c, d) = (at(0), at(1), at(2), at(3));
+        out.extend([a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+        group += 4;
+    }
+    out.truncate(end);
     Some(())
 }
 

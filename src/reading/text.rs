@@ -28,6 +28,9 @@ impl Reading {
 
     /// The files that stand uuencoded in the text.
     pub(super) fn uuencoded(&self) -> Result<Vec<uuencode::File>> {
+        if self.has_uuencoded.get() == Some(&false) {
+            return Ok(Vec::new());
+        }
         let text = self.text_part()?;
         Ok(text.map_or_else(Vec::new, |text| self.without_files(text).1))
     }
@@ -39,10 +42,13 @@ impl Reading {
             Some(text) => {
                 let (text, _) = self.without_files(text);
                 let flowed = parsed.part(parsed.text).and_then(|part| part.flowed);
-                Ok(match flowed {
-                    Some(delete_space) => flowed::unfold(&text, delete_space),
-                    None => text,
-                })
+                match flowed {
+                    Some(delete_space) => {
+                        flowed::unfold(&text, delete_space, self.limits.decoded_text)
+                            .ok_or_else(|| self.too_large())
+                    }
+                    None => Ok(text),
+                }
             }
             None => match self.html_part()? {
                 Some(source) => html::to_text_within(&source, self.limits.decoded_text)
@@ -90,11 +96,12 @@ impl Reading {
 
     /// The text without the files in it, and the files.
     fn without_files(&self, text: String) -> (String, Vec<uuencode::File>) {
-        if !text.contains("begin ") {
+        if self.has_uuencoded.get() == Some(&false) || !text.contains("begin ") {
             return (text, Vec::new());
         }
-        let (plain, files) =
-            uuencode::split(text.as_bytes(), self.limits.decoded_text, self.limits.parts);
+        let limits = &self.limits;
+        let (plain, files) = uuencode::split(text.as_bytes(), limits.decoded_text, limits.parts);
+        self.has_uuencoded.get_or_init(|| !files.is_empty());
         if files.is_empty() {
             return (text, files);
         }
