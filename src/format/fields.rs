@@ -101,7 +101,10 @@ pub(crate) fn oddities(section: &[u8]) -> impl Iterator<Item = Oddity> + '_ {
         if range.start == 0 && is_mbox_line(line) {
             Oddity::MboxLine
         } else {
-            let line = line.get(..line.len().min(60)).unwrap_or_default();
+            let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+            let line = line
+                .get(..end.unwrap_or(line.len()).min(60))
+                .unwrap_or_default();
             Oddity::NoField(shown(&String::from_utf8_lossy(line)))
         }
     })
@@ -220,7 +223,7 @@ mod tests {
     fn what_is_no_field_is_told() {
         let section = b"From x\nA: 1\r\n\x00no field\n more\nB: 2\n";
         let told: Vec<_> = oddities(section).collect();
-        let line = Oddity::NoField(" no field  more".to_owned());
+        let line = Oddity::NoField(" no field".to_owned());
         assert_eq!(told, [Oddity::MboxLine, line]);
         assert_eq!(first_foreign(section), Some(13));
         assert_eq!(first_foreign(b"From x\nA: 1\n"), None);

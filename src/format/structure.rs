@@ -154,7 +154,11 @@ impl Scanner<'_> {
             let leading = section.bytes.is_empty() && section.parent.is_none();
             if !text.is_empty() {
                 section.push(text, self.limits)?;
-            } else if !leading {
+            } else if leading {
+                self.found
+                    .problems
+                    .say("empty lines stand above the header");
+            } else {
                 self.end_section(line.end);
             }
         }
