@@ -6,6 +6,9 @@ pub mod conformance {}
 #[doc = include_str!("../docs/promises.md")]
 pub mod promises {}
 
+#[doc = include_str!("../docs/reading.md")]
+pub mod reading {}
+
 #[doc = include_str!("../docs/recipes.md")]
 pub mod recipes {}
 

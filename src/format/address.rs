@@ -1,6 +1,7 @@
 //! One address (RFC 5321 Mailbox, without a display name): checked, compared, written.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use lettre::Address as Checked;
 
@@ -181,8 +182,9 @@ fn is_dot_atom(text: &str) -> bool {
 
 /// The domain in ASCII form and lower case (RFC 5891), or an address literal in brackets.
 fn ascii_domain(domain: &str) -> Option<String> {
-    if domain.starts_with('[') && domain.ends_with(']') {
-        return Some(domain.to_ascii_lowercase());
+    if let Some(inner) = domain.strip_prefix('[') {
+        let domain = domain.to_ascii_lowercase();
+        return inner.strip_suffix(']').is_some_and(is_ip).then_some(domain);
     }
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     let ascii = idna::domain_to_ascii(domain).ok()?;
@@ -195,6 +197,19 @@ fn ascii_domain(domain: &str) -> Option<String> {
             && !label.ends_with('-')
     };
     (ascii.len() <= 253 && ascii.split('.').all(label)).then_some(ascii)
+}
+
+/// What may stand in the brackets of an address literal (RFC 5321 section 4.1.3).
+fn is_ip(text: &str) -> bool {
+    let v6 = text
+        .get(..5)
+        .filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
+    match v6 {
+        Some(_) => text
+            .get(5..)
+            .is_some_and(|text| text.parse::<Ipv6Addr>().is_ok()),
+        None => text.parse::<Ipv4Addr>().is_ok(),
+    }
 }
 
 /// The comparison form of a domain, for the list of local ones.
@@ -216,6 +231,7 @@ mod tests {
             ("\"a@b\"@example.com", "\"a@b\"@example.com"),
             ("x@bücher.example", "x@xn--bcher-kva.example"),
             ("x@[127.0.0.1]", "x@[127.0.0.1]"),
+            ("x@[IPv6:::1]", "x@[ipv6:::1]"),
             ("josé@example.com", "josé@example.com"),
         ] {
             let address = Address::parse(input).map(|address| address.to_string());
@@ -227,6 +243,9 @@ mod tests {
     fn what_is_no_address_is_refused_with_a_reason() {
         for (input, reason) in [
             ("", "empty"),
+            ("x@[127.0.0.1,]", "domain"),
+            ("x@[a, b]", "domain"),
+            ("x@[127.0.0.1", "domain"),
             ("jane", "no at-sign"),
             ("jane@@example.com", "at-sign"),
             ("a@b@example.com", "at-sign"),
