@@ -41,10 +41,10 @@ fn main() {
         let is_over = time > MOST_TIME || memory > MOST_MEMORY;
         over += usize::from(is_over);
         println!(
-            "{:>9} {:>9} {:>9.1}  {}{}{}",
+            "{:>9} {:>9} {:>9}  {}{}{}",
             bomb.most,
             time.as_millis(),
-            memory as f64 / 1e6,
+            megabytes(memory),
             bomb.name,
             if is_over { " — OVER" } else { "" },
             read.err()
@@ -56,4 +56,9 @@ fn main() {
         eprintln!("{over} are over 2 s or 128 MB");
         std::process::exit(1);
     }
+}
+
+/// With one place behind the point.
+fn megabytes(octets: usize) -> String {
+    format!("{}.{}", octets / 1_000_000, octets / 100_000 % 10)
 }

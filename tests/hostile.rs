@@ -13,6 +13,8 @@ use bombs::{BOMBS, read_all};
 use cdonts::{ErrorKind, Limits, MessageFile};
 use support::{Root, messages};
 
+type Change = fn(&mut Limits);
+
 /// Ten times what a message may take at most.
 const WATCHDOG: Duration = Duration::from_secs(20);
 
@@ -71,13 +73,13 @@ fn work_grows_with_the_input_and_no_faster() {
 /// Beyond a limit, too, everything ends, and the error names the limit.
 #[test]
 fn beyond_a_limit_the_error_names_it() {
-    let over = |change: fn(&mut Limits), message: String| {
+    let over = |change: Change, message: String| {
         let mut limits = Limits::default();
         change(&mut limits);
         let message = MessageFile::from_bytes_with(message, &limits)?;
         read_all(&message)
     };
-    let cases: [(&str, fn(&mut Limits), String); 7] = [
+    let cases: [(&str, Change, String); 7] = [
         ("message", |l| l.message = 10, "x".repeat(11)),
         (
             "header_section",
@@ -108,7 +110,7 @@ fn beyond_a_limit_the_error_names_it() {
         assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
     }
     // Depth and parts: what lies beyond is one part, and the message is read.
-    let cases: [(&str, fn(&mut Limits)); 2] = [
+    let cases: [(&str, Change); 2] = [
         ("2 deep", |l| l.depth = 2),
         ("more than 3 parts", |l| l.parts = 3),
     ];
