@@ -1,6 +1,6 @@
 //! Real mail is rarely right. What it meant is read, and what was wrong is told.
 
-use cdonts::{AttachmentType, MessageFile, time};
+use cdonts::{AttachmentType, Header, MessageFile, time};
 
 fn open(source: impl Into<Vec<u8>>) -> MessageFile {
     MessageFile::from_bytes(source).unwrap()
@@ -24,109 +24,110 @@ fn a_good_message_has_no_problems() {
     assert_eq!(problems(&open(source)), [""; 0]);
 }
 
+/// A message, the text that is read, the problem that is told.
+const WRONG: &[(&str, &str, &str)] = &[
+    (
+        "From s@x.example Tue Nov 24 10:00:00 2026\n{GOOD}\ntext",
+        "text",
+        "a `From ` line of a mailbox file stands above the header",
+    ),
+    (
+        "\n\r\n{GOOD}\ntext",
+        "text",
+        "empty lines stand above the header",
+    ),
+    (
+        "{GOOD}this is no field\n nor this\n\ntext",
+        "text",
+        "a line of a header is no field and is passed over: `this is no field`",
+    ),
+    (
+        "{GOOD}this is the text\nand more of it",
+        "this is the text\r\nand more of it\r\n",
+        "no empty line stands between the header and the text",
+    ),
+    (
+        "Date: 24 Nov 2026\n\ntext",
+        "text",
+        "the field `From` is missing",
+    ),
+    ("From: s@x\n\ntext", "text", "the field `Date` is missing"),
+    (
+        "{GOOD}Date: x\n\ntext",
+        "text",
+        "the field `Date` stands there more than once; the first counts",
+    ),
+    (
+        "From: s@x\nDate: tomorrow\n\ntext",
+        "text",
+        "the field `Date` holds no date",
+    ),
+    (
+        "From: nobody at all\nDate: 24 Nov 2026\n\ntext",
+        "text",
+        "the field `From` holds no address",
+    ),
+    (
+        "{GOOD}Content-Type: multipart/mixed; boundary=b\n\n--b\n\ntext",
+        "text",
+        "a multipart is not closed: the message may have been cut off",
+    ),
+    (
+        "{GOOD}Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--a--",
+        "text",
+        "a multipart is not closed: the message may have been cut off",
+    ),
+    (
+        "{GOOD}Content-Type: multipart/mixed; boundary=b\n\ntext\n--c--\n",
+        "text\n--c--\n",
+        "a multipart holds no part: its text is shown as it stands",
+    ),
+    (
+        "{GOOD}Content-Type: multipart/mixed\n\ntext",
+        "text",
+        "a multipart has no boundary: its parts cannot be told apart",
+    ),
+    (
+        "{GOOD}Content-Transfer-Encoding: base64\n\ndGV\n!4dA",
+        "text",
+        "a text part is encoded wrongly; what could be read is shown",
+    ),
+    (
+        "{GOOD}Content-Transfer-Encoding: quoted-printable\n\nte=78t =XY",
+        "text =XY",
+        "a text part is encoded wrongly; what could be read is shown",
+    ),
+    (
+        "{GOOD}Content-Transfer-Encoding: x-own\n\ntext",
+        "text",
+        "the transfer encoding `x-own` is not known; the part is shown as it is",
+    ),
+    (
+        "{GOOD}Content-Type: text/plain; charset=klingon\n\ntext",
+        "text",
+        "the character set `klingon` is not known",
+    ),
+    (
+        "{GOOD}Content-Transfer-Encoding: base64\nContent-Type: text/plain; charset=us-ascii\n\n/3RleHQ=",
+        "\u{fffd}text",
+        "a text that claims to be ASCII holds other bytes, shown as \u{fffd}",
+    ),
+    (
+        "{GOOD}Content-Transfer-Encoding: base64\nContent-Type: text/plain; charset=utf-8\n\n/3RleHQ=",
+        "\u{fffd}text",
+        "a text holds bytes that are no UTF-8, shown as \u{fffd}",
+    ),
+    (
+        "{GOOD}Content-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--b\nContent-Type: image/png; name=x.png\n\
+             Content-Transfer-Encoding: base64\n\n!!\n--b--",
+        "text",
+        "the attachment `x.png` is encoded wrongly; what could be read is given",
+    ),
+];
+
 #[test]
 fn what_is_wrong_is_read_nevertheless_and_told() {
-    // What stands above or in the place of the good header, the text that is read, the problem.
-    let cases: &[(&str, &str, &str)] = &[
-        (
-            "From s@x.example Tue Nov 24 10:00:00 2026\n{GOOD}\ntext",
-            "text",
-            "a `From ` line of a mailbox file stands above the header",
-        ),
-        (
-            "\n\r\n{GOOD}\ntext",
-            "text",
-            "empty lines stand above the header",
-        ),
-        (
-            "{GOOD}this is no field\n nor this\n\ntext",
-            "text",
-            "a line of a header is no field and is passed over: `this is no field`",
-        ),
-        (
-            "{GOOD}this is the text\nand more of it",
-            "this is the text\r\nand more of it\r\n",
-            "no empty line stands between the header and the text",
-        ),
-        (
-            "Date: 24 Nov 2026\n\ntext",
-            "text",
-            "the field `From` is missing",
-        ),
-        ("From: s@x\n\ntext", "text", "the field `Date` is missing"),
-        (
-            "{GOOD}Date: x\n\ntext",
-            "text",
-            "the field `Date` stands there more than once; the first counts",
-        ),
-        (
-            "From: s@x\nDate: tomorrow\n\ntext",
-            "text",
-            "the field `Date` holds no date",
-        ),
-        (
-            "From: nobody at all\nDate: 24 Nov 2026\n\ntext",
-            "text",
-            "the field `From` holds no address",
-        ),
-        (
-            "{GOOD}Content-Type: multipart/mixed; boundary=b\n\n--b\n\ntext",
-            "text",
-            "a multipart is not closed: the message may have been cut off",
-        ),
-        (
-            "{GOOD}Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--a--",
-            "text",
-            "a multipart is not closed: the message may have been cut off",
-        ),
-        (
-            "{GOOD}Content-Type: multipart/mixed; boundary=b\n\ntext\n--c--\n",
-            "text\n--c--\n",
-            "a multipart holds no part: its text is shown as it stands",
-        ),
-        (
-            "{GOOD}Content-Type: multipart/mixed\n\ntext",
-            "text",
-            "a multipart has no boundary: its parts cannot be told apart",
-        ),
-        (
-            "{GOOD}Content-Transfer-Encoding: base64\n\ndGV\n!4dA",
-            "text",
-            "a text part is encoded wrongly; what could be read is shown",
-        ),
-        (
-            "{GOOD}Content-Transfer-Encoding: quoted-printable\n\nte=78t =XY",
-            "text =XY",
-            "a text part is encoded wrongly; what could be read is shown",
-        ),
-        (
-            "{GOOD}Content-Transfer-Encoding: x-own\n\ntext",
-            "text",
-            "the transfer encoding `x-own` is not known; the part is shown as it is",
-        ),
-        (
-            "{GOOD}Content-Type: text/plain; charset=klingon\n\ntext",
-            "text",
-            "the character set `klingon` is not known",
-        ),
-        (
-            "{GOOD}Content-Transfer-Encoding: base64\nContent-Type: text/plain; charset=us-ascii\n\n/3RleHQ=",
-            "\u{fffd}text",
-            "a text that claims to be ASCII holds other bytes, shown as \u{fffd}",
-        ),
-        (
-            "{GOOD}Content-Transfer-Encoding: base64\nContent-Type: text/plain; charset=utf-8\n\n/3RleHQ=",
-            "\u{fffd}text",
-            "a text holds bytes that are no UTF-8, shown as \u{fffd}",
-        ),
-        (
-            "{GOOD}Content-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--b\nContent-Type: image/png; name=x.png\n\
-             Content-Transfer-Encoding: base64\n\n!!\n--b--",
-            "text",
-            "the attachment `x.png` is encoded wrongly; what could be read is given",
-        ),
-    ];
-    for (source, text, problem) in cases {
+    for (source, text, problem) in WRONG {
         let message = open(source.replace("{GOOD}", GOOD));
         assert_eq!(message.text().unwrap(), *text, "{source}");
         let told = problems(&message);
@@ -170,7 +171,7 @@ fn every_field_is_there_in_order_decoded_and_raw() {
         \x20b\r\nreceived: by c\r\nBcc: secret@x\r\nX-a: 2\r\nMessage-ID: <3@x>\r\n\
         References: <1@x>\r\n <2@x>\r\nIn-Reply-To: <2@x>\r\n\r\n";
     let headers = open(source).headers().unwrap();
-    let names: Vec<_> = headers.iter().map(|header| header.name()).collect();
+    let names: Vec<_> = headers.iter().map(Header::name).collect();
     let expected = [
         "Received",
         "X-A",
