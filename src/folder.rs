@@ -111,8 +111,8 @@ impl Inbox {
     pub fn messages(&self) -> Result<Messages> {
         let store = self.0.server().drop_store()?;
         let key = self.0.key();
-        let scan = store.scan(Whose::Address(key))?;
-        Ok(Messages::new(store, Some(&self.0), scan))
+        let listing = store.list(Whose::Address(key))?;
+        Ok(Messages::new(store, Some(&self.0), listing))
     }
 
     /// Waits for a message that `accept` takes, also among those that are there already.

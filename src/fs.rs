@@ -67,8 +67,16 @@ struct Opened {
     probe: Probe,
 }
 
-/// The names in a directory, without `.` and `..`, in no order.
-pub(crate) type Names = Box<dyn Iterator<Item = io::Result<OsString>> + Send>;
+/// What a directory tells of one of its entries.
+#[derive(Debug)]
+pub(crate) struct DirEntry {
+    pub(crate) name: OsString,
+    /// The number of the file; 0 where a directory does not tell it.
+    pub(crate) inode: u64,
+}
+
+/// The entries of a directory, without `.` and `..`, in no order.
+pub(crate) type DirEntries = Box<dyn Iterator<Item = io::Result<DirEntry>> + Send>;
 
 impl Dir {
     /// Opens the directory at `path`, which its owner has configured: links are followed.
@@ -143,13 +151,14 @@ impl Dir {
         }
     }
 
-    pub(crate) fn names(&self) -> Result<Names> {
-        self.call(Op::List, OsStr::new(""), || self.0.handle.names())
+    pub(crate) fn entries(&self) -> Result<DirEntries> {
+        self.call(Op::List, OsStr::new(""), || self.0.handle.entries())
     }
 
     /// The names, when the directory is known to be small.
     pub(crate) fn all_names(&self) -> Result<Vec<OsString>> {
-        self.names()?
+        self.entries()?
+            .map(|entry| entry.map(|entry| entry.name))
             .collect::<io::Result<_>>()
             .map_err(|source| Failure::new(Op::List, self.0.path.clone(), source))
     }
@@ -246,6 +255,13 @@ impl Dir {
     /// Takes the lock named `name`; `None` when somebody holds it.
     pub(crate) fn lock(&self, name: &str) -> Result<Option<Lock>> {
         Lock::take(self, name)
+    }
+
+    /// Opens a file that this program alone writes, to read and write it.
+    #[cfg(feature = "index")]
+    pub(crate) fn open_own(&self, name: &str) -> Result<std::fs::File> {
+        let name = OsStr::new(name);
+        self.call(Op::Open, name, || self.0.handle.open_own(name))
     }
 
     fn open_lock(&self, name: &OsStr) -> Result<std::fs::File> {

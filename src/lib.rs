@@ -85,6 +85,6 @@ pub use received::Received;
 pub use recipients::{Recipient, RecipientType, Recipients};
 pub use report::{Action, AutoReply, DeliveryReport, ReadReport, RecipientStatus, Report};
 pub use sent::Sent;
-pub use server::{Delivery, Durability, MailServer, MailServerBuilder};
+pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgress};
 pub use session::Session;
 pub use store::Writer;

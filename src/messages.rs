@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, Problem, Result};
 use crate::folder::Inbox;
 use crate::message::Message;
 use crate::session::Session;
-use crate::store::{DropOrigin, DropStore, Entry, Scan};
+use crate::store::{DropOrigin, DropStore, Entries, Listing};
 
 /// The messages of an Inbox as they were when it was asked (CDONTS `Messages`).
 ///
@@ -44,7 +44,7 @@ pub struct Messages {
 struct Snapshot {
     store: Arc<DropStore>,
     session: Option<Session>,
-    entries: Vec<Arc<Entry>>,
+    entries: Entries,
     problems: Vec<Problem>,
     unreadable: usize,
 }
@@ -63,7 +63,7 @@ impl Snapshot {
         let entry = self.entries.get(index)?;
         let origin = DropOrigin {
             store: Arc::clone(&self.store),
-            entry: Arc::clone(entry),
+            entry,
             reader: self
                 .session
                 .as_ref()
@@ -74,15 +74,14 @@ impl Snapshot {
 }
 
 impl Messages {
-    pub(crate) fn new(store: &Arc<DropStore>, session: Option<&Session>, scan: Scan) -> Self {
-        let unreadable = scan.problems.len();
+    pub(crate) fn new(store: &Arc<DropStore>, session: Option<&Session>, listing: Listing) -> Self {
         Self {
             snapshot: Arc::new(Snapshot {
                 store: Arc::clone(store),
                 session: session.cloned(),
-                problems: scan.own_problems,
-                entries: scan.entries,
-                unreadable,
+                problems: listing.problems,
+                entries: listing.entries,
+                unreadable: listing.unreadable,
             }),
             cursor: Cursor::Unset,
         }
@@ -109,7 +108,7 @@ impl Messages {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.snapshot.entries.is_empty()
+        self.len() == 0
     }
 
     /// The message at `index`, from 0 (CDONTS counts from 1).

@@ -2,6 +2,7 @@
 
 mod background;
 mod builder;
+mod progress;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 
 pub use background::Delivery;
 pub use builder::{Durability, MailServerBuilder};
+pub(crate) use progress::Progress;
+pub use progress::ScanProgress;
 
 use crate::delivery::{self, Delivered, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
@@ -186,7 +189,7 @@ impl MailServer {
     /// When there is no drop or it cannot be listed.
     pub fn unclaimed(&self) -> Result<Messages> {
         let store = self.drop_store()?;
-        Ok(Messages::new(store, None, store.scan(Whose::Nobody)?))
+        Ok(Messages::new(store, None, store.list(Whose::Nobody)?))
     }
 
     /// What is wrong with single files of the drop, by name: for the owner of the server, since

@@ -17,6 +17,8 @@ pub(crate) use setting::Setting;
 /// The directories inside the state directory.
 #[derive(Debug)]
 pub(crate) struct Dirs {
+    /// The state directory itself.
+    pub(crate) root: Dir,
     pub(crate) locks: Dir,
     pub(crate) staging: Dir,
     pub(crate) committed: Dir,
@@ -109,6 +111,7 @@ impl State {
     fn prepare(&self, root: &Dir) -> Result<Dirs> {
         self.setting.agree_with(root)?;
         let dirs = Dirs {
+            root: root.clone(),
             locks: root.ensure_dir("locks")?,
             staging: root.ensure_dir("staging")?,
             committed: root.ensure_dir("committed")?,

@@ -2,6 +2,11 @@
 
 mod drop;
 mod entry;
+#[cfg(feature = "index")]
+mod index;
+mod listing;
+#[cfg(feature = "index")]
+mod look;
 mod marks;
 mod moved;
 mod origin;
@@ -11,7 +16,8 @@ pub(crate) mod settle;
 
 pub(crate) use drop::{DropRules, DropStore, is_maildir};
 pub(crate) use entry::Entry;
+pub(crate) use listing::{Entries, Listing};
 pub(crate) use origin::{DropOrigin, FileBytes};
 pub(crate) use remove::{give_back, recover_removing};
-pub(crate) use scan::{Scan, Whose};
+pub(crate) use scan::Whose;
 pub use settle::Writer;

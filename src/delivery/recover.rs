@@ -11,7 +11,7 @@ use crate::store::{give_back, recover_removing};
 /// Whether something is handed over and not moved out: a look at an Inbox asks.
 pub(crate) fn has_committed(spool: &Spool) -> Result<bool> {
     match spool.state.existing()? {
-        Some(dirs) => Ok(dirs.committed.names()?.next().is_some()),
+        Some(dirs) => Ok(dirs.committed.entries()?.next().is_some()),
         None => Ok(false),
     }
 }

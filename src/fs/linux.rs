@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::failure::irregular;
-use super::{Kind, Modes, Names, Stamp, Stat};
+use super::{DirEntries, DirEntry, Kind, Modes, Stamp, Stat};
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -58,14 +58,17 @@ impl Handle {
         })?)
     }
 
-    pub(super) fn names(&self) -> io::Result<Names> {
+    pub(super) fn entries(&self) -> io::Result<DirEntries> {
         // A handle of its own: the position in a directory belongs to the handle.
         let own = rustix::fs::openat(&self.0, c".", DIRECTORY, Mode::empty())?;
         let entries = Dir::new(own)?;
         Ok(Box::new(entries.filter_map(|entry| match entry {
             Ok(entry) => match entry.file_name().to_bytes() {
                 b"." | b".." => None,
-                name => Some(Ok(OsString::from(OsStr::from_bytes(name)))),
+                name => Some(Ok(DirEntry {
+                    name: OsString::from(OsStr::from_bytes(name)),
+                    inode: entry.ino(),
+                })),
             },
             Err(error) => Some(Err(error.into())),
         })))
@@ -150,6 +153,13 @@ impl Handle {
 
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.0)?)
+    }
+
+    #[cfg(feature = "index")]
+    pub(super) fn open_own(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
+        Ok(File::from(fd))
     }
 
     pub(super) fn open_lock(&self, name: &OsStr, modes: Modes) -> io::Result<File> {

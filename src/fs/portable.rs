@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::failure::irregular;
-use super::{Modes, Names, Stat};
+use super::{DirEntries, DirEntry, Modes, Stat};
 
 #[derive(Debug)]
 pub(super) struct Handle(PathBuf);
@@ -47,11 +47,14 @@ impl Handle {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
-    pub(super) fn names(&self) -> io::Result<Names> {
+    pub(super) fn entries(&self) -> io::Result<DirEntries> {
         let entries = WalkDir::new(&self.0).min_depth(1).max_depth(1);
         Ok(Box::new(entries.into_iter().map(|entry| {
             entry
-                .map(|entry| OsString::from(entry.file_name()))
+                .map(|entry| DirEntry {
+                    name: OsString::from(entry.file_name()),
+                    inode: number(&entry),
+                })
                 .map_err(io::Error::from)
         })))
     }
@@ -118,6 +121,15 @@ impl Handle {
         sync_directory(&self.0)
     }
 
+    #[cfg(feature = "index")]
+    pub(super) fn open_own(&self, name: &OsStr) -> io::Result<File> {
+        let path = self.0.join(name);
+        if !std::fs::symlink_metadata(&path)?.is_file() {
+            return Err(irregular());
+        }
+        options().read(true).write(true).open(path)
+    }
+
     pub(super) fn open_lock(&self, name: &OsStr, modes: Modes) -> io::Result<File> {
         let mut options = options();
         options.read(true).write(true).create(true).truncate(false);
@@ -128,6 +140,16 @@ impl Handle {
         let _ = set_mode(&path, modes.file());
         Ok(file)
     }
+}
+
+#[cfg(unix)]
+fn number(entry: &walkdir::DirEntry) -> u64 {
+    walkdir::DirEntryExt::ino(entry)
+}
+
+#[cfg(not(unix))]
+fn number(_: &walkdir::DirEntry) -> u64 {
+    0
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door")]

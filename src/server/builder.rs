@@ -2,6 +2,7 @@
 
 mod check;
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use check::{absolute, check_local_delivery, check_one_file_system, configuration, is_directory};
 
-use super::{Authorize, MailServer};
+use super::{Authorize, MailServer, Progress, ScanProgress};
 use crate::delivery::{self, Pickup, Spool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::domain_key;
@@ -76,6 +77,8 @@ pub struct MailServerBuilder {
     local_domains: Vec<String>,
     durability: Durability,
     limits: Limits,
+    scan_threads: Option<NonZero<usize>>,
+    progress: Progress,
     authorize: Option<Box<Authorize>>,
     rebuild_state: bool,
     pub(crate) probe: Probe,
@@ -186,6 +189,20 @@ impl MailServerBuilder {
     /// How much of a message is read and sent.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// How many threads read new files of the drop; as many as there are processors, but at most
+    /// 8, without it. On a network disk more are faster.
+    pub fn scan_threads(mut self, threads: NonZero<usize>) -> Self {
+        self.scan_threads = Some(threads);
+        self
+    }
+
+    /// Tells how far the reading of new files has come: the first look at a large drop takes a
+    /// while. Called by the thread that lists the Inbox, between two shares of the work.
+    pub fn on_scan(mut self, hook: impl Fn(ScanProgress) + Send + Sync + 'static) -> Self {
+        self.progress = Progress::new(hook);
         self
     }
 
@@ -371,6 +388,8 @@ impl MailServerBuilder {
             case_sensitive: self.case_sensitive_local_part,
             durable: self.durability == Durability::Durable,
             limits: self.limits.clone(),
+            threads: self.scan_threads,
+            progress: self.progress.clone(),
         };
         DropStore::new(
             drop,

@@ -1,6 +1,7 @@
 //! A drop directory: one folder for all recipients and all applications of a machine.
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{Dir, File, Kind};
 use crate::limits::Limits;
 use crate::profile::Profile;
+use crate::server::Progress;
 use crate::state::State;
 
 /// Where in a drop a file is.
@@ -33,6 +35,21 @@ impl Place {
         }
     }
 
+    /// How the index writes it.
+    #[cfg(feature = "index")]
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Flat => 0,
+            Self::New => 1,
+            Self::Cur => 2,
+        }
+    }
+
+    #[cfg(feature = "index")]
+    pub(super) fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.number() == number)
+    }
+
     pub(super) fn relative_path(self, name: &OsStr) -> PathBuf {
         match self {
             Self::Flat => PathBuf::from(name),
@@ -49,6 +66,18 @@ pub(crate) struct DropRules {
     pub(crate) case_sensitive: bool,
     pub(crate) durable: bool,
     pub(crate) limits: Limits,
+    /// How many threads read new files; as many as there are processors, but at most 8, without.
+    pub(crate) threads: Option<NonZero<usize>>,
+    pub(crate) progress: Progress,
+}
+
+impl DropRules {
+    #[cfg(feature = "index")]
+    pub(super) fn threads(&self) -> NonZero<usize> {
+        const MOST: NonZero<usize> = NonZero::new(8).unwrap();
+        let available = || std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        self.threads.unwrap_or_else(|| available().min(MOST))
+    }
 }
 
 #[derive(Debug)]
@@ -61,6 +90,11 @@ pub(crate) struct DropStore {
     pub(super) looks: AtomicU64,
     pub(super) state: Arc<State>,
     pub(super) moved: Moved,
+    #[cfg(feature = "index")]
+    pub(super) index: super::index::Index,
+    /// Hashes of names whose rows in the index may be another file's.
+    #[cfg(feature = "index")]
+    pub(super) suspects: std::sync::Mutex<std::collections::HashSet<u64>>,
 }
 
 impl DropStore {
@@ -85,6 +119,10 @@ impl DropStore {
             settling: Settling::new(writer.unwrap_or(default)),
             looks: AtomicU64::new(0),
             moved: Moved::default(),
+            #[cfg(feature = "index")]
+            index: super::index::Index::default(),
+            #[cfg(feature = "index")]
+            suspects: std::sync::Mutex::default(),
             rules,
             root,
             places,

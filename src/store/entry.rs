@@ -9,7 +9,7 @@ use crate::format::{address_list, date, fields};
 use crate::fs::Stamp;
 
 /// One file of the drop that somebody may see.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) place: Place,
     pub(crate) name: OsString,

@@ -73,6 +73,31 @@ impl Marked {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether there may be marks of a file of this base name.
+    #[cfg(feature = "index")]
+    pub(super) fn has_base(&self, base: &[u8]) -> bool {
+        self.0.contains_key(&hash(base))
+    }
+
+    /// Whether an address has deleted the file of this base name and state.
+    #[cfg(feature = "index")]
+    pub(super) fn holds(&self, base: &[u8], state: [u8; 16], address: &str) -> bool {
+        let of_base = hash(base);
+        self.0.get(&of_base).is_some_and(|marks| {
+            let state = uuid::Uuid::from_bytes(state).simple();
+            marks.contains(&format!("{of_base}-{state}-{}", hash(address.as_bytes())))
+        })
+    }
+}
+
+/// What the marks of a file are named after, beside its name.
+#[cfg(feature = "index")]
+pub(super) fn state_of(base: &[u8], opened: &OpenedEntry) -> Result<[u8; 16]> {
+    let prefix = Prefix::new(base, opened)?;
+    let state = prefix.file.rsplit('-').next().unwrap_or_default();
+    let state = uuid::Uuid::try_parse(state).unwrap_or_default();
+    Ok(*state.as_bytes())
 }
 
 impl DropStore {

@@ -45,7 +45,7 @@ impl DropStore {
         Some((file, *place, name.clone()))
     }
 
-    fn stamps(&self) -> Option<Vec<Stamp>> {
+    pub(super) fn stamps(&self) -> Option<Vec<Stamp>> {
         let stamp = |dir: &crate::fs::Dir| dir.own_stat().map(|stat| stat.stamp).ok();
         self.places.iter().map(|(_, dir)| stamp(dir)).collect()
     }

@@ -67,7 +67,7 @@ impl DropStore {
         keys.len() <= 1 && !run.has_unreadable
     }
 
-    fn keys<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = String> + 'a {
+    pub(super) fn keys<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = String> + 'a {
         run.recipients.iter().map(|address| self.key(address))
     }
 
@@ -94,6 +94,8 @@ impl DropStore {
         if dirs.removing.is_without(&reserved.id) {
             let _ = reserved.lock.release();
         }
+        #[cfg(feature = "index")]
+        self.suspect(name, judged.inode);
         removed
     }
 

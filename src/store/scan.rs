@@ -5,13 +5,14 @@
 //! not absence, unless the directory's time says that nothing changed meanwhile.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use super::drop::{DropStore, Place};
 use super::entry::{Entry, Summary};
+use super::listing::{Entries, Listing};
 use super::marks::Marked;
 use super::origin::OpenedEntry;
 use super::settle::{Verdict, Writer};
@@ -48,15 +49,30 @@ struct Candidate {
 }
 
 /// A clock may be this coarse: a directory that is younger proves nothing about what came since.
-const GRAIN: Duration = Duration::from_secs(2);
+pub(super) const GRAIN: Duration = Duration::from_secs(2);
 
 impl DropStore {
-    /// The complete messages of somebody, oldest first by file time and then by name.
+    /// The complete messages of somebody, oldest first: by the index in the order in which they
+    /// were first seen, without one by file time and then by name.
+    pub(crate) fn list(&self, whose: Whose<'_>) -> Result<Listing> {
+        #[cfg(feature = "index")]
+        if let Some(listed) = self.list_by_index(whose) {
+            return listed;
+        }
+        let scan = self.scan(whose)?;
+        Ok(Listing {
+            entries: Entries::Held(scan.entries),
+            problems: scan.own_problems,
+            unreadable: scan.problems.len(),
+        })
+    }
+
+    /// The same by reading every file, oldest first by file time and then by name.
     pub(crate) fn scan(&self, whose: Whose<'_>) -> Result<Scan> {
         let marked = Marked::look(&self.state)?;
         let times = self.times();
         let mut scan = Scan::default();
-        let look = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
+        let look = self.next_look();
         let (candidates, names) = self.candidates(look, &mut scan)?;
         let mut misfits = HashSet::new();
         for candidate in candidates {
@@ -67,7 +83,7 @@ impl DropStore {
                 }
                 Ok(None) => {}
                 Err(error) if error.kind() == ErrorKind::MessageGone => {}
-                Err(_) if self.is_directory(&candidate) => {}
+                Err(_) if self.is_directory(candidate.place, &candidate.name) => {}
                 Err(error) => scan.problems.push(error.into()),
             }
         }
@@ -90,9 +106,10 @@ impl DropStore {
         let mut wait = Duration::ZERO;
         let mut bases = HashSet::new();
         for (place, dir) in &self.places {
-            for name in dir.names()? {
-                let name =
-                    name.map_err(|source| Error::io("list a directory", dir.path(), source))?;
+            for entry in dir.entries()? {
+                let entry =
+                    entry.map_err(|source| Error::io("list a directory", dir.path(), source))?;
+                let name = entry.name;
                 if !self.is_candidate(&name) || !bases.insert(self.base(&name).to_vec()) {
                     continue;
                 }
@@ -151,7 +168,7 @@ impl DropStore {
     }
 
     /// A message whose owner is known is one however large it is; this tells why it will not open.
-    fn problem_of(&self, entry: &Entry) -> Option<Problem> {
+    pub(super) fn problem_of(&self, entry: &Entry) -> Option<Problem> {
         let most = self.rules.limits.message;
         (entry.summary.size > most).then(|| {
             let error = Limits::exceeded("message", most);
@@ -159,10 +176,8 @@ impl DropStore {
         })
     }
 
-    fn is_directory(&self, candidate: &Candidate) -> bool {
-        let stat = self
-            .place(candidate.place)
-            .map(|dir| dir.stat(&candidate.name));
+    pub(super) fn is_directory(&self, place: Place, name: &OsStr) -> bool {
+        let stat = self.place(place).map(|dir| dir.stat(name));
         matches!(stat, Some(Ok(stat)) if stat.kind == Kind::Directory)
     }
 
@@ -193,14 +208,28 @@ impl DropStore {
         if deleted || !self.is_visible(&opened.run, reader) {
             return Ok(None);
         }
-        let summary = self.summary(&mut opened, reader)?;
-        let stamp = opened.stamp;
-        Ok(Some(Entry {
+        self.entry(place, &name, &mut opened, reader).map(Some)
+    }
+
+    /// What a listing shows of an open file to a reader.
+    pub(super) fn entry(
+        &self,
+        place: Place,
+        name: &OsStr,
+        opened: &mut OpenedEntry,
+        reader: Option<&str>,
+    ) -> Result<Entry> {
+        let summary = self.summary(opened, reader)?;
+        Ok(Entry {
             place,
-            name,
-            stamp,
+            name: name.to_owned(),
+            stamp: opened.stamp,
             summary,
-        }))
+        })
+    }
+
+    pub(super) fn next_look(&self) -> u64 {
+        self.looks.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     fn summary(&self, opened: &mut OpenedEntry, reader: Option<&str>) -> Result<Summary> {
@@ -231,7 +260,7 @@ impl DropStore {
     }
 
     /// The times of the directories, if they are old enough to prove that nothing came since.
-    fn times(&self) -> Option<Vec<Stamp>> {
+    pub(super) fn times(&self) -> Option<Vec<Stamp>> {
         let now = SystemTime::now();
         self.places
             .iter()
@@ -243,7 +272,7 @@ impl DropStore {
             .collect()
     }
 
-    fn nothing_in_removal(&self) -> bool {
+    pub(super) fn nothing_in_removal(&self) -> bool {
         match self.state.existing() {
             Ok(Some(dirs)) => dirs
                 .removing

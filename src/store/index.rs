@@ -1,0 +1,592 @@
+//! The index of a drop: whose messages lie there, and what a listing shows of them.
+//!
+//! It is a cache. Whoever opens a message reads and judges the file again, so nothing in here can
+//! show a message to the wrong address; and what is here is believed only if it was written for
+//! this drop under these rules and its checksums hold. On any doubt it is set aside and built anew
+//! from the files. Many processes use it at once (redb in its `MultiWriter` mode).
+//!
+//! Three tables: `rows`, a row for each message of each address, keyed by address, order and name;
+//! `boxes`, how many rows an address has and a sum over them, so that a lost row is noticed; and
+//! `meta`, where the last look and the names of all files seen are kept.
+
+mod backend;
+mod known;
+mod meta;
+mod row;
+
+use std::collections::HashMap;
+use std::hash::Hasher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use redb::{
+    Builder, ConcurrencyMode, Database, ReadTransaction, ReadableDatabase, ReadableTable, Table,
+    TableDefinition, WriteTransaction,
+};
+use siphasher::sip::SipHasher13;
+
+use crate::error::Error;
+use crate::fs::{Dir, Failure};
+use crate::state::new_id;
+
+use backend::Backend;
+pub(super) use known::{Known, Seen};
+pub(super) use meta::Look;
+pub(super) use row::{Order, Row, Rows, name_bytes, os_name};
+
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+const BOXES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("boxes");
+
+const NAME: &str = "index";
+/// Changes with everything that is written into the file.
+const FORMAT: &[u8] = b"cdonts index 1\n";
+/// What redb may keep in memory.
+const CACHE: usize = 16 * 1024 * 1024;
+/// How long another process may write before this one lists without the index.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the index cannot serve.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It holds what it should not: it is set aside and built anew.
+    Damaged,
+    /// It is another drop's or another version's.
+    Foreign,
+    /// It cannot be opened or written now, through no fault of its own.
+    Unavailable,
+}
+
+/// Why a look at the drop ended.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Fault(Fault),
+    /// The drop itself cannot be listed.
+    Error(Error),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(_: Failure) -> Self {
+        Self::Unavailable
+    }
+}
+
+/// Only what says that the file is wrong counts against it: a full disk does not.
+fn fault(error: impl Into<redb::Error>) -> Fault {
+    match error.into() {
+        redb::Error::Io(_)
+        | redb::Error::PreviousIo
+        | redb::Error::DatabaseAlreadyOpen
+        | redb::Error::DatabaseClosed
+        | redb::Error::Unsupported
+        | redb::Error::LockPoisoned(_) => Fault::Unavailable,
+        _ => Fault::Damaged,
+    }
+}
+
+/// The open index of one drop, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    opened: Mutex<Option<Arc<Opened>>>,
+    /// Looks of one process wait for each other: the second finds what the first has written.
+    pub(super) looking: Mutex<()>,
+}
+
+/// An index file that was written for this drop.
+#[derive(Debug)]
+pub(super) struct Opened {
+    db: Database,
+    inode: u64,
+    /// Made by chance for each index: it keys the hashes and binds the cursors.
+    id: [u8; 16],
+}
+
+impl Index {
+    /// Opens the index in the state directory, or makes an empty one.
+    pub(super) fn open(
+        &self,
+        root: &Dir,
+        identity: &[u8],
+        durable: bool,
+    ) -> Result<Arc<Opened>, Fault> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = root.stat(NAME).map(|stat| stat.stamp.inode).ok();
+        if let Some(before) = opened.as_ref().filter(|before| Some(before.inode) == there) {
+            return Ok(Arc::clone(before));
+        }
+        *opened = None;
+        let new = match open_existing(root, identity, durable) {
+            Ok(Some(found)) => found,
+            Ok(None) => create(root, identity, durable)?,
+            Err(Fault::Unavailable) => return Err(Fault::Unavailable),
+            Err(_) => {
+                set_aside(root, there)?;
+                create(root, identity, durable)?
+            }
+        };
+        let new = Arc::new(new);
+        *opened = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    /// The index, if this process has opened it.
+    pub(super) fn current(&self) -> Option<Arc<Opened>> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.clone()
+    }
+
+    /// Takes an index that cannot be believed out of the way.
+    pub(super) fn set_aside(&self, root: &Dir) -> Result<(), Fault> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let bad = opened.take().map(|opened| opened.inode);
+        set_aside(root, bad)
+    }
+}
+
+/// Runs work on the index; redb checks itself by panics in debug builds.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Stop::Fault(Fault::Damaged)))
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .set_cache_size(CACHE)
+        .set_concurrency_mode(ConcurrencyMode::MultiWriter);
+    builder
+}
+
+fn database(file: std::fs::File, durable: bool) -> Result<Database, Fault> {
+    let backend = Backend::new(file, durable).map_err(fault)?;
+    catch_unwind(AssertUnwindSafe(|| builder().create_with_backend(backend)))
+        .map_err(|_| Fault::Damaged)?
+        .map_err(fault)
+}
+
+fn open_existing(root: &Dir, identity: &[u8], durable: bool) -> Result<Option<Opened>, Fault> {
+    let file = match root.open_own(NAME) {
+        Err(failure) if failure.is_gone() => return Ok(None),
+        opened => opened?,
+    };
+    let inode = crate::fs::Stat::from(&file.metadata().map_err(|_| Fault::Unavailable)?)
+        .stamp
+        .inode;
+    // An empty file would be taken for a new database, and no rule says so.
+    if file.metadata().map_or(true, |metadata| metadata.len() == 0) {
+        return Err(Fault::Damaged);
+    }
+    let db = database(file, durable)?;
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        let txn = db.begin_read().map_err(fault)?;
+        let table = txn.open_table(META).map_err(fault)?;
+        let value = |name| -> Result<Option<Vec<u8>>, Fault> {
+            let value = table.get(name).map_err(fault)?;
+            Ok(value.map(|value| value.value().to_vec()))
+        };
+        Ok::<_, Fault>((value("format")?, value("identity")?, value("id")?))
+    }));
+    let (format, theirs, id) = read.map_err(|_| Fault::Damaged)??;
+    if format.as_deref() != Some(FORMAT) || theirs.as_deref() != Some(identity) {
+        return Err(Fault::Foreign);
+    }
+    let id = id.and_then(|id| id.try_into().ok()).ok_or(Fault::Damaged)?;
+    Ok(Some(Opened { db, inode, id }))
+}
+
+/// Makes an index under a name that nobody reads, and gives it its name when it is whole.
+fn create(root: &Dir, identity: &[u8], durable: bool) -> Result<Opened, Fault> {
+    let temporary = format!("{NAME}-{}", new_id());
+    let new = create_as(root, &temporary, identity, durable);
+    let named = new.and_then(|new| match root.rename(&temporary, root, NAME) {
+        Ok(()) => Ok(Some(new)),
+        Err(failure) if failure.is_taken() => Ok(None),
+        Err(failure) => Err(failure.into()),
+    });
+    if !matches!(named, Ok(Some(_))) {
+        // Nobody reads it.
+        let _ = root.remove(&temporary);
+    }
+    match named? {
+        Some(new) => Ok(new),
+        None => open_existing(root, identity, durable)?.ok_or(Fault::Unavailable),
+    }
+}
+
+fn create_as(root: &Dir, name: &str, identity: &[u8], durable: bool) -> Result<Opened, Fault> {
+    let file = root.create(name)?;
+    let inode = file.stat()?.stamp.inode;
+    let file = file.try_clone_std().map_err(|_| Fault::Unavailable)?;
+    let db = database(file, durable)?;
+    let id = *uuid::Uuid::new_v4().as_bytes();
+    let txn = db.begin_write().map_err(fault)?;
+    {
+        let mut meta = txn.open_table(META).map_err(fault)?;
+        for (name, value) in [("format", FORMAT), ("identity", identity), ("id", &id)] {
+            meta.insert(name, value).map_err(fault)?;
+        }
+        txn.open_table(ROWS).map_err(fault)?;
+        txn.open_table(BOXES).map_err(fault)?;
+    }
+    txn.commit().map_err(fault)?;
+    Ok(Opened { db, inode, id })
+}
+
+/// One that was set aside is kept for whoever wants to know why; older ones go.
+fn set_aside(root: &Dir, bad: Option<u64>) -> Result<(), Fault> {
+    const ASIDE: &str = "index.aside-";
+    let there = match root.stat(NAME) {
+        Err(failure) if failure.is_gone() => return Ok(()),
+        looked => looked?.stamp.inode,
+    };
+    // Another process may have been faster, and the one that is there now may be good.
+    if bad.is_some_and(|bad| bad != there) {
+        return Ok(());
+    }
+    for name in root.all_names()? {
+        if name.as_encoded_bytes().starts_with(ASIDE.as_bytes()) {
+            let _ = root.remove(&name);
+        }
+    }
+    Ok(root.rename(NAME, root, format!("{ASIDE}{}", new_id()))?)
+}
+
+impl Opened {
+    pub(super) fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// A hash that nobody can foresee who does not read the index.
+    pub(super) fn hash(&self, pieces: &[&[u8]]) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.id);
+        for piece in pieces {
+            hasher.write(&piece.len().to_le_bytes());
+            hasher.write(piece);
+        }
+        hasher.finish()
+    }
+
+    pub(super) fn read(&self) -> Result<Reader<'_>, Fault> {
+        let txn = self.db.begin_read().map_err(fault)?;
+        Ok(Reader { index: self, txn })
+    }
+
+    /// Waits for other writers, but not for ever: one may have been stopped.
+    pub(super) fn write(&self) -> Result<Writing<'_>, Fault> {
+        let begin = Instant::now();
+        loop {
+            match self.db.try_begin_write() {
+                Ok(txn) => {
+                    return Ok(Writing {
+                        index: self,
+                        txn,
+                        boxes: HashMap::new(),
+                    });
+                }
+                Err(redb::TransactionError::WouldBlock) if begin.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Err(redb::TransactionError::WouldBlock) => return Err(Fault::Unavailable),
+                Err(error) => return Err(fault(error)),
+            }
+        }
+    }
+
+    /// Reads a value of `meta` whose checksum holds; an absent one is empty.
+    fn checked(
+        &self,
+        table: &impl ReadableTable<&'static str, &'static [u8]>,
+        name: &str,
+    ) -> Result<Vec<u8>, Fault> {
+        let Some(value) = table.get(name).map_err(fault)? else {
+            return Ok(Vec::new());
+        };
+        let value = value.value();
+        let split = value.len().checked_sub(8).ok_or(Fault::Damaged)?;
+        let (bytes, sum) = value.split_at(split);
+        if self.hash(&[name.as_bytes(), bytes]).to_le_bytes() != sum {
+            return Err(Fault::Damaged);
+        }
+        Ok(bytes.to_vec())
+    }
+}
+
+/// The index as it was at one moment.
+pub(super) struct Reader<'a> {
+    index: &'a Opened,
+    txn: ReadTransaction,
+}
+
+impl Reader<'_> {
+    pub(super) fn look(&self) -> Result<Look, Fault> {
+        let meta = self.txn.open_table(META).map_err(fault)?;
+        Look::decode(&self.index.checked(&meta, "look")?).ok_or(Fault::Damaged)
+    }
+
+    pub(super) fn known(&self) -> Result<Known, Fault> {
+        let meta = self.txn.open_table(META).map_err(fault)?;
+        Known::new(
+            self.index.checked(&meta, "names")?,
+            self.index.checked(&meta, "recent")?,
+        )
+        .ok_or(Fault::Damaged)
+    }
+
+    /// How many rows an address has, without reading them.
+    pub(super) fn count(&self, mailbox: u64) -> Result<u64, Fault> {
+        let boxes = self.txn.open_table(BOXES).map_err(fault)?;
+        let found = boxes.get(mailbox).map_err(fault)?;
+        let sum = found.map_or(Some(Sum::default()), |value| Sum::decode(value.value()));
+        Ok(sum.ok_or(Fault::Damaged)?.count)
+    }
+
+    /// All rows of an address, oldest first.
+    pub(super) fn rows(&self, mailbox: u64) -> Result<Rows, Fault> {
+        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        let (start, end) = row::range(mailbox);
+        let mut rows = Rows::default();
+        let mut sum = Sum::default();
+        for found in table
+            .range(start.as_slice()..end.as_slice())
+            .map_err(fault)?
+        {
+            let (key, value) = found.map_err(fault)?;
+            let (key, value) = (key.value(), value.value());
+            sum.add(row::check(self.index, key, value).ok_or(Fault::Damaged)?);
+            rows.push(key, value);
+        }
+        let boxes = self.txn.open_table(BOXES).map_err(fault)?;
+        let expected = boxes.get(mailbox).map_err(fault)?;
+        let expected = expected.map_or(Some(Sum::default()), |value| Sum::decode(value.value()));
+        if expected == Some(sum) {
+            Ok(rows)
+        } else {
+            Err(Fault::Damaged)
+        }
+    }
+
+    /// At most `most` rows of an address on one side of a key, beginning at it.
+    pub(super) fn page(
+        &self,
+        mailbox: u64,
+        from: Option<&[u8]>,
+        backwards: bool,
+        most: usize,
+    ) -> Result<Rows, Fault> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        let (start, end) = row::range(mailbox);
+        let all = (
+            std::ops::Bound::Included(start.as_slice()),
+            Excluded(end.as_slice()),
+        );
+        let bounds = match (from, backwards) {
+            (None, _) => all,
+            (Some(key), false) => (Excluded(key), all.1),
+            (Some(key), true) => (all.0, Excluded(key)),
+        };
+        debug_assert!(bounds.0 != Unbounded);
+        let mut rows = Rows::default();
+        let mut range = table.range::<&[u8]>(bounds).map_err(fault)?;
+        while rows.len() < most {
+            let next = if backwards {
+                range.next_back()
+            } else {
+                range.next()
+            };
+            let Some(found) = next else { break };
+            let (key, value) = found.map_err(fault)?;
+            row::check(self.index, key.value(), value.value()).ok_or(Fault::Damaged)?;
+            rows.push(key.value(), value.value());
+        }
+        Ok(rows)
+    }
+
+    /// The row at a place, to find its name.
+    pub(super) fn rows_at(&self, seen: &Seen) -> Result<Rows, Fault> {
+        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        rows_at(self.index, &table, seen)
+    }
+}
+
+fn rows_at(
+    index: &Opened,
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    seen: &Seen,
+) -> Result<Rows, Fault> {
+    let start = row::prefix(seen.mailbox, seen.order);
+    let mut rows = Rows::default();
+    for found in table.range(start.as_slice()..).map_err(fault)? {
+        let (key, value) = found.map_err(fault)?;
+        if !key.value().starts_with(&start) {
+            break;
+        }
+        row::check(index, key.value(), value.value()).ok_or(Fault::Damaged)?;
+        rows.push(key.value(), value.value());
+    }
+    Ok(rows)
+}
+
+/// What the rows of an address come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    count: u64,
+    sum: u64,
+}
+
+impl Sum {
+    fn add(&mut self, check: u64) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(check);
+    }
+
+    fn take(&mut self, check: u64) {
+        self.count = self.count.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(check);
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (count, sum) = bytes.split_at_checked(8)?;
+        Some(Self {
+            count: u64::from_le_bytes(count.try_into().ok()?),
+            sum: u64::from_le_bytes(sum.try_into().ok()?),
+        })
+    }
+
+    fn encode(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let (count, sum) = bytes.split_at_mut(8);
+        count.copy_from_slice(&self.count.to_le_bytes());
+        sum.copy_from_slice(&self.sum.to_le_bytes());
+        bytes
+    }
+}
+
+/// A change of the index: whole, or not at all.
+pub(super) struct Writing<'a> {
+    index: &'a Opened,
+    txn: WriteTransaction,
+    boxes: HashMap<u64, Sum>,
+}
+
+type RowTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
+
+impl Writing<'_> {
+    pub(super) fn look(&self) -> Result<Look, Fault> {
+        let meta = self.txn.open_table(META).map_err(fault)?;
+        Look::decode(&self.index.checked(&meta, "look")?).ok_or(Fault::Damaged)
+    }
+
+    pub(super) fn known(&self) -> Result<Known, Fault> {
+        let meta = self.txn.open_table(META).map_err(fault)?;
+        Known::new(
+            self.index.checked(&meta, "names")?,
+            self.index.checked(&meta, "recent")?,
+        )
+        .ok_or(Fault::Damaged)
+    }
+
+    /// Adds rows; given in their order they are written fastest.
+    pub(super) fn add(&mut self, rows: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Fault> {
+        let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
+        let mut sums = HashMap::new();
+        for (key, value) in rows {
+            let check = row::check(self.index, key, value).ok_or(Fault::Damaged)?;
+            let mailbox = row::mailbox(key).ok_or(Fault::Damaged)?;
+            if table
+                .insert(key.as_slice(), value.as_slice())
+                .map_err(fault)?
+                .is_none()
+            {
+                let sum: &mut Sum = sums.entry(mailbox).or_default();
+                sum.add(check);
+            }
+        }
+        drop(table);
+        for (mailbox, change) in sums {
+            let sum = self.sum_of(mailbox)?;
+            sum.count = sum.count.wrapping_add(change.count);
+            sum.sum = sum.sum.wrapping_add(change.sum);
+        }
+        Ok(())
+    }
+
+    /// Removes the rows at a place for which `is_it` holds.
+    pub(super) fn remove(
+        &mut self,
+        seen: &Seen,
+        is_it: impl Fn(&Row) -> bool,
+    ) -> Result<(), Fault> {
+        let mut gone = Vec::new();
+        {
+            let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
+            let rows = rows_at(self.index, &table, seen)?;
+            for (key, value) in rows.iter() {
+                if Row::decode(key, value).is_some_and(|row| is_it(&row))
+                    && let Some(old) = table.remove(key).map_err(fault)?
+                {
+                    gone.push(row::check(self.index, key, old.value()).ok_or(Fault::Damaged)?);
+                }
+            }
+        }
+        let sum = self.sum_of(seen.mailbox)?;
+        gone.into_iter().for_each(|check| sum.take(check));
+        Ok(())
+    }
+
+    fn sum_of(&mut self, mailbox: u64) -> Result<&mut Sum, Fault> {
+        let sum = match self.boxes.get(&mailbox) {
+            Some(&sum) => sum,
+            None => {
+                let table = self.txn.open_table(BOXES).map_err(fault)?;
+                let found = table.get(mailbox).map_err(fault)?;
+                found
+                    .map_or(Some(Sum::default()), |value| Sum::decode(value.value()))
+                    .ok_or(Fault::Damaged)?
+            }
+        };
+        Ok(self.boxes.entry(mailbox).or_insert(sum))
+    }
+
+    pub(super) fn finish(self, look: &Look, known: Option<&Known>) -> Result<(), Fault> {
+        {
+            let mut table = self.txn.open_table(BOXES).map_err(fault)?;
+            for (&mailbox, sum) in &self.boxes {
+                if *sum == Sum::default() {
+                    table.remove(mailbox).map_err(fault)?;
+                } else {
+                    table
+                        .insert(mailbox, sum.encode().as_slice())
+                        .map_err(fault)?;
+                }
+            }
+            let mut meta = self.txn.open_table(META).map_err(fault)?;
+            let mut put = |name: &'static str, mut bytes: Vec<u8>| -> Result<(), Fault> {
+                let sum = self.index.hash(&[name.as_bytes(), &bytes]);
+                bytes.extend(sum.to_le_bytes());
+                meta.insert(name, bytes.as_slice()).map_err(fault)?;
+                Ok(())
+            };
+            put("look", look.encode())?;
+            if let Some(known) = known {
+                if let Some(base) = known.changed_base() {
+                    put("names", base)?;
+                }
+                put("recent", known.recent())?;
+            }
+        }
+        self.txn.commit().map_err(fault)
+    }
+}

@@ -1,0 +1,81 @@
+//! What the last look at the drop saw and may be concluded from it.
+
+use super::row::{put_number, take_number};
+use crate::fs::Stamp;
+use crate::store::drop::Place;
+
+/// The last look at the drop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Look {
+    /// Goes up by one with every change of the index.
+    pub(in crate::store) generation: u64,
+    /// The number of the last look that found something new.
+    pub(in crate::store) number: u32,
+    /// The state of the directories, if it proves that nothing came since when it is the same.
+    pub(in crate::store) proven: Option<Vec<Stamp>>,
+    /// Names that could not be judged: they are looked at again every time.
+    pub(in crate::store) pending: Vec<(Place, Vec<u8>)>,
+    /// When each file's state was last compared, in seconds since 1970.
+    pub(in crate::store) full_check: u64,
+}
+
+impl Look {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_number(&mut out, self.generation);
+        put_number(&mut out, u64::from(self.number));
+        put_number(&mut out, self.full_check);
+        let stamps = self.proven.as_deref().unwrap_or_default();
+        put_number(&mut out, stamps.len() as u64);
+        for stamp in stamps {
+            put_number(&mut out, stamp.size);
+            put_number(&mut out, stamp.inode);
+            out.extend(stamp.modified.to_le_bytes());
+        }
+        put_number(&mut out, self.pending.len() as u64);
+        for (place, name) in &self.pending {
+            out.push(place.number());
+            put_number(&mut out, name.len() as u64);
+            out.extend(name);
+        }
+        out
+    }
+
+    /// Nothing at all is an index in which nobody has looked yet.
+    pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self::default());
+        }
+        let rest = &mut bytes;
+        let generation = take_number(rest)?;
+        let number = u32::try_from(take_number(rest)?).ok()?;
+        let full_check = take_number(rest)?;
+        let mut stamps = Vec::new();
+        for _ in 0..take_number(rest)? {
+            let (size, inode) = (take_number(rest)?, take_number(rest)?);
+            let (modified, after) = rest.split_at_checked(16)?;
+            *rest = after;
+            stamps.push(Stamp {
+                size,
+                inode,
+                modified: i128::from_le_bytes(modified.try_into().ok()?),
+            });
+        }
+        let mut pending = Vec::new();
+        for _ in 0..take_number(rest)? {
+            let (&place, after) = rest.split_first()?;
+            *rest = after;
+            let len = usize::try_from(take_number(rest)?).ok()?;
+            let (name, after) = rest.split_at_checked(len)?;
+            *rest = after;
+            pending.push((Place::of_number(place)?, name.to_vec()));
+        }
+        Some(Self {
+            generation,
+            number,
+            proven: (!stamps.is_empty()).then_some(stamps),
+            pending,
+            full_check,
+        })
+    }
+}

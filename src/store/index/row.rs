@@ -1,0 +1,300 @@
+//! A row of the index: one message of one address.
+//!
+//! The key orders the rows of an address: by the look in which the file was first seen, then by
+//! the time of the file, then by name. The value begins with a checksum over key and value.
+
+use std::ffi::{OsStr, OsString};
+use std::time::{Duration, SystemTime};
+
+use super::Opened;
+use crate::format::address_list;
+use crate::fs::Stamp;
+use crate::store::drop::Place;
+use crate::store::entry::{Entry, Summary};
+
+/// Where a row stands among those of its address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::store) struct Order {
+    pub(in crate::store) look: u32,
+    /// The time of the file, so that its octets compare as it does.
+    pub(in crate::store) time: u64,
+}
+
+impl Order {
+    /// `None` for a time that no clock shows.
+    pub(in crate::store) fn new(look: u32, modified: i128) -> Option<Self> {
+        let time = i64::try_from(modified).ok()?.cast_unsigned() ^ 1 << 63;
+        Some(Self { look, time })
+    }
+
+    fn modified(self) -> i128 {
+        i128::from((self.time ^ 1 << 63).cast_signed())
+    }
+}
+
+/// What is kept of a message beside what a listing shows.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Row {
+    pub(in crate::store) entry: Entry,
+    /// For a file of several addresses: what its marks are named after.
+    pub(in crate::store) marks: Option<[u8; 16]>,
+}
+
+/// A file name as it is kept; `None` where it cannot be.
+pub(in crate::store) fn name_bytes(name: &OsStr) -> Option<&[u8]> {
+    #[cfg(unix)]
+    return Some(std::os::unix::ffi::OsStrExt::as_bytes(name));
+    #[cfg(not(unix))]
+    name.to_str().map(str::as_bytes)
+}
+
+pub(in crate::store) fn os_name(bytes: &[u8]) -> Option<OsString> {
+    #[cfg(unix)]
+    return Some(std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec()));
+    #[cfg(not(unix))]
+    std::str::from_utf8(bytes).ok().map(OsString::from)
+}
+
+pub(super) const PREFIX: usize = 8 + 4 + 8;
+
+pub(super) fn prefix(mailbox: u64, order: Order) -> Vec<u8> {
+    let mut key = mailbox.to_be_bytes().to_vec();
+    key.extend(order.look.to_be_bytes());
+    key.extend(order.time.to_be_bytes());
+    key
+}
+
+/// All keys of an address: from the first to the second, without it.
+pub(super) fn range(mailbox: u64) -> (Vec<u8>, Vec<u8>) {
+    let start = mailbox.to_be_bytes().to_vec();
+    let mut end = start.clone();
+    // Longer than any key, and of the highest octets.
+    end.extend([0xff; 400]);
+    (start, end)
+}
+
+pub(super) fn mailbox(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(..8)?.try_into().ok()?))
+}
+
+pub(in crate::store) fn order(key: &[u8]) -> Option<Order> {
+    Some(Order {
+        look: u32::from_be_bytes(key.get(8..12)?.try_into().ok()?),
+        time: u64::from_be_bytes(key.get(12..PREFIX)?.try_into().ok()?),
+    })
+}
+
+pub(in crate::store) fn name(key: &[u8]) -> Option<&[u8]> {
+    key.get(PREFIX..)
+}
+
+/// The hash of a row whose checksum holds.
+pub(super) fn check(index: &Opened, key: &[u8], value: &[u8]) -> Option<u64> {
+    let (sum, rest) = value.split_at_checked(4)?;
+    let hash = index.hash(&[key, rest]);
+    hash.to_le_bytes().starts_with(sum).then_some(hash)
+}
+
+mod flag {
+    pub(super) const NULL_REVERSE_PATH: u8 = 1;
+    pub(super) const RECEIVED: u8 = 2;
+    pub(super) const MARKS: u8 = 4;
+    /// The reverse-path is the sender's address.
+    pub(super) const SAME_PATH: u8 = 8;
+}
+
+impl Row {
+    /// The key and the value of the row in the box of an address.
+    pub(in crate::store) fn encode(
+        &self,
+        index: &Opened,
+        mailbox: u64,
+        order: Order,
+    ) -> Option<(Vec<u8>, Vec<u8>)> {
+        let Entry {
+            place,
+            name,
+            stamp,
+            summary,
+        } = &self.entry;
+        let mut key = prefix(mailbox, order);
+        key.extend(name_bytes(name)?);
+        let of_file = stamp.modified();
+        let received = summary.received.filter(|time| *time != of_file);
+        let same_path = summary.reverse_path == summary.sender.address;
+        let flags = [
+            (summary.has_null_reverse_path, flag::NULL_REVERSE_PATH),
+            (received.is_some(), flag::RECEIVED),
+            (self.marks.is_some(), flag::MARKS),
+            (same_path, flag::SAME_PATH),
+        ];
+        let flags = flags
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, flag)| flag)
+            .sum();
+        let mut value = vec![place.number(), flags];
+        put_number(&mut value, stamp.size);
+        put_number(&mut value, stamp.inode);
+        put_number(&mut value, stamp.size.checked_sub(summary.size)?);
+        if let Some(time) = received {
+            let (negative, distance) = match time.duration_since(SystemTime::UNIX_EPOCH) {
+                Ok(after) => (0, after),
+                Err(before) => (1, before.duration()),
+            };
+            put_number(&mut value, distance.as_secs() << 1 | negative);
+        }
+        value.extend(self.marks.iter().flatten());
+        let path = if same_path { "" } else { &summary.reverse_path };
+        for text in [
+            &summary.sender.name,
+            &summary.sender.address,
+            &summary.subject,
+            path,
+            &summary.delivered_to,
+        ] {
+            put_number(&mut value, text.len() as u64);
+            value.extend(text.as_bytes());
+        }
+        let sum = index.hash(&[&key, &value]).to_le_bytes();
+        let mut whole = sum.get(..4)?.to_vec();
+        whole.extend(value);
+        Some((key, whole))
+    }
+
+    pub(in crate::store) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+        let mut rest = value.get(4..)?;
+        let place = Place::of_number(take(&mut rest, 1)?.first().copied()?)?;
+        let flags = take(&mut rest, 1)?.first().copied()?;
+        let is = |flag: u8| flags & flag != 0;
+        let stamp = Stamp {
+            size: take_number(&mut rest)?,
+            inode: take_number(&mut rest)?,
+            modified: order(key)?.modified(),
+        };
+        let size = stamp.size.checked_sub(take_number(&mut rest)?)?;
+        let received = if is(flag::RECEIVED) {
+            let number = take_number(&mut rest)?;
+            let distance = Duration::from_secs(number >> 1);
+            match number & 1 {
+                0 => SystemTime::UNIX_EPOCH.checked_add(distance),
+                _ => SystemTime::UNIX_EPOCH.checked_sub(distance),
+            }
+        } else {
+            Some(stamp.modified())
+        };
+        let marks = match is(flag::MARKS) {
+            true => Some(take(&mut rest, 16)?.try_into().ok()?),
+            false => None,
+        };
+        let mut text = || {
+            let len = usize::try_from(take_number(&mut rest)?).ok()?;
+            String::from_utf8(take(&mut rest, len)?.to_vec()).ok()
+        };
+        let sender = address_list::Entry {
+            name: text()?,
+            address: text()?,
+        };
+        let (subject, path, delivered_to) = (text()?, text()?, text()?);
+        let reverse_path = if is(flag::SAME_PATH) {
+            sender.address.clone()
+        } else {
+            path
+        };
+        Some(Self {
+            entry: Entry {
+                place,
+                name: os_name(name(key)?)?,
+                stamp,
+                summary: Summary {
+                    sender,
+                    subject,
+                    received,
+                    size,
+                    reverse_path,
+                    has_null_reverse_path: is(flag::NULL_REVERSE_PATH),
+                    delivered_to,
+                },
+            },
+            marks,
+        })
+    }
+}
+
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (taken, after) = rest.split_at_checked(len)?;
+    *rest = after;
+    Some(taken)
+}
+
+/// Seven bits an octet, the lowest first.
+pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+pub(super) fn take_number(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = take(rest, 1)?.first().copied()?;
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// Rows as they stand in the index, read when they are asked for: a listing of a million messages
+/// is bytes, not a million objects.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct Rows {
+    bytes: Vec<u8>,
+    /// Where the value and where the row ends.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Rows {
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes.extend(key);
+        let at = self.bytes.len();
+        self.bytes.extend(value);
+        self.ends.push((at, self.bytes.len()));
+    }
+
+    pub(in crate::store) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(in crate::store) fn raw(&self, index: usize) -> Option<(&[u8], &[u8])> {
+        let start = match index.checked_sub(1) {
+            Some(before) => self.ends.get(before)?.1,
+            None => 0,
+        };
+        let &(at, end) = self.ends.get(index)?;
+        Some((self.bytes.get(start..at)?, self.bytes.get(at..end)?))
+    }
+
+    pub(in crate::store) fn get(&self, index: usize) -> Option<Row> {
+        let (key, value) = self.raw(index)?;
+        Row::decode(key, value)
+    }
+
+    pub(in crate::store) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.len()).filter_map(|index| self.raw(index))
+    }
+
+    /// Keeps the rows for which `keep` holds.
+    pub(in crate::store) fn retain(&mut self, keep: impl Fn(&Row) -> bool) {
+        let mut kept = Self::default();
+        for (key, value) in self.iter() {
+            if Row::decode(key, value).is_some_and(|row| keep(&row)) {
+                kept.push(key, value);
+            }
+        }
+        *self = kept;
+    }
+}
