@@ -36,6 +36,9 @@ pub(crate) struct Reserved {
 #[derive(Debug)]
 pub(crate) struct State {
     path: Option<PathBuf>,
+    /// It comes into being sooner or later, whatever the program does.
+    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "for the index"))]
+    is_wanted: bool,
     setting: Setting,
     modes: Modes,
     probe: Probe,
@@ -43,9 +46,16 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(path: Option<PathBuf>, setting: Setting, modes: Modes, probe: Probe) -> Self {
+    pub(crate) fn new(
+        path: Option<PathBuf>,
+        is_wanted: bool,
+        setting: Setting,
+        modes: Modes,
+        probe: Probe,
+    ) -> Self {
         Self {
             path,
+            is_wanted,
             setting,
             modes,
             probe,
@@ -70,6 +80,16 @@ impl State {
                 *opened = Some(Arc::new(self.prepare(&root)?));
                 Ok(opened.clone())
             }
+        }
+    }
+
+    /// The directories for an index: made only where the owner has all directories made or mail
+    /// delivered. Who only reads leaves nothing behind otherwise.
+    #[cfg(feature = "index")]
+    pub(crate) fn for_index(&self) -> Result<Option<Arc<Dirs>>> {
+        match self.existing()? {
+            None if self.is_wanted => self.ensure().map(Some),
+            found => Ok(found),
         }
     }
 

@@ -255,6 +255,7 @@ impl MailServerBuilder {
     }
 
     fn open_at(mut self, temporary: Option<PathBuf>) -> Result<MailServer> {
+        let creates = self.create_directories;
         if let Some(root) = self.mailroot.clone() {
             self.fill_in(&root)?;
         }
@@ -272,7 +273,8 @@ impl MailServerBuilder {
                 "a mail server needs a Pickup or a Drop; set `mailroot`, `pickup_dir` or `drop_dir`",
             ));
         }
-        let state = Arc::new(self.state(drop.as_ref(), modes)?);
+        let is_wanted = creates || !local_domains.is_empty();
+        let state = Arc::new(self.state(drop.as_ref(), is_wanted, modes)?);
         let drop = drop
             .map(|drop| self.drop_store(drop, &state, !local_domains.is_empty()))
             .transpose()?;
@@ -368,7 +370,7 @@ impl MailServerBuilder {
             .collect()
     }
 
-    fn state(&self, drop: Option<&Dir>, modes: Modes) -> Result<State> {
+    fn state(&self, drop: Option<&Dir>, is_wanted: bool, modes: Modes) -> Result<State> {
         let setting = Setting {
             drop: drop.map(|drop| absolute(drop.path())).transpose()?,
             pickup: self.pickup_dir.as_deref().map(absolute).transpose()?,
@@ -378,7 +380,13 @@ impl MailServerBuilder {
             drop_dot_stuffed: self.drop_dot_stuffed,
         };
         let path = self.state_dir.as_deref().map(absolute).transpose()?;
-        Ok(State::new(path, setting, modes, self.probe.clone()))
+        Ok(State::new(
+            path,
+            is_wanted,
+            setting,
+            modes,
+            self.probe.clone(),
+        ))
     }
 
     fn drop_store(&self, drop: Dir, state: &Arc<State>, fills_itself: bool) -> Result<DropStore> {

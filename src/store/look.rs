@@ -137,7 +137,7 @@ impl DropStore {
     /// An index that turns out to be damaged is set aside, and the work done once more with a new.
     fn with_opened<T>(&self, work: impl Fn(&Opened) -> Result<T, Stop>) -> Option<Result<T>> {
         for _ in 0..2 {
-            let root = self.state.ensure().ok()?.root.clone();
+            let root = self.state.for_index().ok()??.root.clone();
             let done = guarded(|| {
                 let identity = self.identity().map_err(|_| Fault::Unavailable)?;
                 let index = self.index.open(&root, &identity, self.rules.durable)?;
@@ -737,9 +737,9 @@ fn try_judge(
         return Ok(Judged::Nothing);
     }
     let keys: HashSet<String> = store.keys(&opened.run).collect();
-    let marks = match keys.len() {
-        0 | 1 => None,
-        _ => Some(marks::state_of(store.base(&name), &opened)?),
+    let marks = match store.has_one_owner(&opened.run) {
+        true => None,
+        false => Some(marks::state_of(store.base(&name), &opened)?),
     };
     let mut rows = Vec::with_capacity(keys.len().max(1));
     let mut row = |whose: Whose<'_>| -> Result<()> {

@@ -145,8 +145,15 @@ impl DropOrigin {
         if same && self.store.is_visible(&opened.run, self.reader.as_deref()) {
             Ok(opened)
         } else {
-            Err(DropStore::gone().with_path(self.path()))
+            Err(self.gone())
         }
+    }
+
+    /// The file is not the one that was listed: the next look reads it anew.
+    pub(super) fn gone(&self) -> crate::error::Error {
+        #[cfg(feature = "index")]
+        self.store.suspect(&self.entry.name, self.entry.stamp.inode);
+        DropStore::gone().with_path(self.path())
     }
 
     pub(crate) fn path(&self) -> std::path::PathBuf {

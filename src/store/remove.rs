@@ -34,16 +34,15 @@ impl DropOrigin {
         let store = &self.store;
         let (file, place, name) = store.open(self.entry.place, &self.entry.name)?;
         let opened = OpenedEntry::read(store, file)?;
-        let gone = || DropStore::gone().with_path(self.path());
         let reader = self.reader.as_deref();
         if opened.stamp != self.entry.stamp || !store.is_visible(&opened.run, reader) {
-            return Err(gone());
+            return Err(self.gone());
         }
         let Some(reader) = reader.filter(|_| !store.has_one_owner(&opened.run)) else {
             return store.remove(place, &name, opened.stamp);
         };
         if store.who_deleted(&name, &opened)?.contains(reader) {
-            return Err(gone());
+            return Err(self.gone());
         }
         let is_own = |address: &&Address| store.key(address) == reader;
         if let Some(address) = opened.run.recipients.iter().find(is_own) {
@@ -62,7 +61,7 @@ impl DropOrigin {
 
 impl DropStore {
     /// Whether one deletion is enough: the run names one mailbox, or nobody.
-    fn has_one_owner(&self, run: &Run) -> bool {
+    pub(super) fn has_one_owner(&self, run: &Run) -> bool {
         let keys: HashSet<_> = self.keys(run).collect();
         keys.len() <= 1 && !run.has_unreadable
     }

@@ -51,6 +51,10 @@ struct Candidate {
 /// A clock may be this coarse: a directory that is younger proves nothing about what came since.
 pub(super) const GRAIN: Duration = Duration::from_secs(2);
 
+/// From so many files on an index is made, also where the state directory is only a default.
+#[cfg(feature = "index")]
+const MANY: usize = 1000;
+
 impl DropStore {
     /// The complete messages of somebody, oldest first: by the index in the order in which they
     /// were first seen, without one by file time and then by name.
@@ -74,6 +78,11 @@ impl DropStore {
         let mut scan = Scan::default();
         let look = self.next_look();
         let (candidates, names) = self.candidates(look, &mut scan)?;
+        #[cfg(feature = "index")]
+        if names.len() >= MANY {
+            // So large a drop gets an index, whoever has made it.
+            let _ = self.state.ensure();
+        }
         let mut misfits = HashSet::new();
         for candidate in candidates {
             match self.judge(&candidate, whose, &marked, &mut misfits) {
