@@ -1,7 +1,7 @@
 //! Reading the addresses of From, To, Cc and their like, as real mail writes them.
 
 use super::cursor::{Cursor, is_blank};
-use super::fields;
+use super::{charset, fields};
 
 /// A display name and an address as the sender wrote them, decoded but not checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,7 +156,7 @@ impl Phrase {
         let address = first_word(&glued, has_at);
         Entry {
             name: self.comment(),
-            address: fields::text_of(address),
+            address: plain(address),
         }
     }
 }
@@ -200,7 +200,7 @@ fn angle(cursor: &mut Cursor<'_>) -> String {
     if !quoted_text && address.iter().any(|byte| matches!(byte, b':' | b';')) {
         return String::new();
     }
-    fields::text_of(&address)
+    plain(&address)
 }
 
 /// Whether a byte stands within a quoted string, its quotes included.
@@ -224,6 +224,12 @@ impl Quotes {
         }
         before || self.open
     }
+}
+
+/// An address as text. No encoded word may stand in one (RFC 2047 section 5): what looks like it is
+/// the address, and decoded it would be another.
+fn plain(address: &[u8]) -> String {
+    fields::shown(&charset::decode_unlabelled(address))
 }
 
 /// Drops the blanks that obsolete syntax allows around dots and at-signs, and at both ends.
@@ -296,6 +302,8 @@ mod tests {
             ("A <a@x> B <b@y>", &[("A", "a@x"), ("B", "b@y")]),
             ("j@x trailing words, k@y", &[("", "j@x"), ("", "k@y")]),
             ("root", &[("", "root")]),
+            ("=?u?Q?a?=@x", &[("", "=?u?Q?a?=@x")]),
+            ("<=?u?Q?a?=@x>", &[("", "=?u?Q?a?=@x")]),
             ("Jane Doe", &[("Jane Doe", "")]),
             (", ,;", &[]),
             ("a)b:c(", &[("", "c")]),
