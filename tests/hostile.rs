@@ -144,7 +144,7 @@ fn beyond_a_limit_the_error_names_it() {
         .unwrap()
         .read()
         .unwrap();
-    assert_eq!(rest, b"\nx\n--b\n\nx\n--b\n\nx\n--b\n\nx\n--b\n\nx");
+    assert_eq!(rest, b"\nx\n--b\n\nx\n--b\n\nx\n--b\n\nx");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Real mail is rarely right. What it meant is read, and what was wrong is told.
 
-use cdonts::{AttachmentType, Header, MessageFile, time};
+use cdonts::{AttachmentType, ErrorKind, Header, Limits, MessageFile, time};
 
 fn open(source: impl Into<Vec<u8>>) -> MessageFile {
     MessageFile::from_bytes(source).unwrap()
@@ -37,14 +37,59 @@ const WRONG: &[(&str, &str, &str)] = &[
         "empty lines stand above the header",
     ),
     (
-        "{GOOD}this is no field\n nor this\n\ntext",
+        "Subject: x\nthis is no field\n nor this\n{GOOD}\ntext",
         "text",
         "a line of a header is no field and is passed over: `this is no field`",
     ),
     (
         "{GOOD}this is the text\nand more of it",
-        "this is the text\r\nand more of it\r\n",
+        "this is the text\nand more of it",
         "no empty line stands between the header and the text",
+    ),
+    (
+        "{GOOD}One paragraph.\n\nAnother.",
+        "One paragraph.\n\nAnother.",
+        "no empty line stands between the header and the text",
+    ),
+    (
+        "{GOOD}Content-Type: multipart/mixed; boundary=b\n\n--b\nThe only paragraph\n--b--",
+        "The only paragraph\n",
+        "no empty line stands between the header and the text",
+    ),
+    (
+        "{GOOD}Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed\n\ntext\n--a--",
+        "text",
+        "a multipart has no boundary: its parts cannot be told apart",
+    ),
+    (
+        "{GOOD}Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/x; boundary=b\n\ntext\n--a--",
+        "text",
+        "a multipart holds no part: its text is shown as it stands",
+    ),
+    (
+        "{GOOD}Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: text/plain\n\n\n--a\nContent-Type: text/html; charset=klingon\n\ntext\n--a--",
+        "text",
+        "the character set `klingon` is not known",
+    ),
+    (
+        "{GOOD}From: x@y\n\ntext",
+        "text",
+        "the field `From` stands there more than once; the first counts",
+    ),
+    (
+        "Subject: a\nSubject: b\n{GOOD}\ntext",
+        "text",
+        "the field `Subject` stands there more than once; the first counts",
+    ),
+    (
+        "Message-ID: <a@b>\nMessage-ID: <a@b>\n{GOOD}\ntext",
+        "text",
+        "the field `Message-ID` stands there more than once; the first counts",
+    ),
+    (
+        "Reply-To: a@b\nReply-To: a@b\n{GOOD}\ntext",
+        "text",
+        "the field `Reply-To` stands there more than once; the first counts",
     ),
     (
         "Date: 24 Nov 2026\n\ntext",
@@ -228,6 +273,79 @@ fn files_in_uuencode_are_attachments_wherever_they_stand() {
         assert_eq!(file.attachment_type(), AttachmentType::FileData);
         assert_eq!(problems(&message), [""; 0]);
     }
+}
+
+#[test]
+fn a_multipart_that_is_a_file_is_one() {
+    let source = format!(
+        "{GOOD}Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/x-zip; name=a.zip\n\
+         Content-Transfer-Encoding: base64\n\naGk=\n--b--\nepilogue"
+    );
+    let message = open(source);
+    let attachments = message.attachments().unwrap();
+    let file = attachments.get(0).unwrap();
+    assert_eq!(
+        (file.name(), file.read().unwrap().as_slice()),
+        ("a.zip", &b"hi"[..])
+    );
+    let whole = message.parts().unwrap()[0].read_raw().unwrap();
+    assert!(whole.ends_with(b"--b--\nepilogue"));
+}
+
+#[test]
+fn no_control_character_comes_out_of_a_header() {
+    let message = open(
+        "Content-Type: a/b\x1b; charset=\x1b; name*=utf-8''a%0d%0aB%1b.png\n\
+         Content-Transfer-Encoding: x\x1b[31m\n\n",
+    );
+    let attachments = message.attachments().unwrap();
+    let file = attachments.get(0).unwrap();
+    assert_eq!(file.name(), "a  B .png");
+    assert!(!file.content_type().contains('\x1b'));
+    assert!(
+        problems(&message)
+            .iter()
+            .all(|text| !text.contains(char::is_control))
+    );
+}
+
+#[test]
+fn a_long_text_costs_its_reader_no_attachment() {
+    let mut limits = Limits::default();
+    limits.decoded_text = 10;
+    let read =
+        |source: &str, limits: &Limits| MessageFile::from_bytes_with(source, limits).unwrap();
+    let source = format!(
+        "{GOOD}Content-Type: multipart/mixed; boundary=b\n\n--b\n\nlonger than ten octets\n--b\n\
+         Content-Type: image/png\n\nx\n--b--"
+    );
+    let message = read(&source, &limits);
+    assert_eq!(message.attachments().unwrap().len(), 1);
+    let told = problems(&message);
+    assert!(
+        told.iter().any(|text| text.contains("`decoded_text`")),
+        "{told:?}"
+    );
+    assert!(message.text().is_err());
+    // In a multipart in which no part begins, too.
+    let message = read(
+        "Content-Type: multipart/x; boundary=b\n\nlonger than ten octets",
+        &limits,
+    );
+    assert_eq!(message.text().unwrap_err().kind(), ErrorKind::TooLarge);
+    // Files in the text count together.
+    let files = "A: b\n\n".to_owned() + &"begin 644 x\n#0V%T\n`\nend\n".repeat(4);
+    limits.decoded_text = 100;
+    assert_eq!(read(&files, &limits).attachments().unwrap().len(), 4);
+    let lost = "A: b\n\n".to_owned() + &"begin 644 x\nM\n`\nend\n".repeat(4);
+    assert_eq!(read(&lost, &limits).attachments().unwrap().len(), 2);
+    // An embedded message must be decoded whole.
+    limits.decoded_text = 11;
+    let encoded =
+        "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeAoKeQ==";
+    let attachments = read(encoded, &limits).attachments().unwrap();
+    let error = attachments.get(0).unwrap().source().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
 }
 
 #[test]

@@ -22,11 +22,10 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Part of the text may come from a message: a control character in it becomes a blank.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            path: None,
-        }
+        let text = text.into().replace(|c: char| c.is_control(), " ");
+        Self { text, path: None }
     }
 
     pub(crate) fn at(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {

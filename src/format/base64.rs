@@ -87,7 +87,18 @@ impl Decoder {
         let Some(after) = &mut self.after else { return };
         let decided = match byte {
             b'\n' => !after.is_empty(),
-            b'=' | b' ' | b'\t' | b'\r' => false,
+            b'\r' => false,
+            // A blank within the line is what text has.
+            b' ' | b'\t' => {
+                if !after.is_empty() {
+                    after.push(byte);
+                }
+                false
+            }
+            b'=' => {
+                after.push(byte);
+                false
+            }
             _ => {
                 after.push(byte);
                 after.len() >= LOOK
@@ -100,8 +111,14 @@ impl Decoder {
     }
 
     fn resume(&mut self, after: &[u8], out: &mut Vec<u8>) {
-        if after.iter().all(|&byte| value(byte).is_some()) {
-            for &byte in after {
+        let line = after.trim_ascii_end();
+        let is_whole = line.len() % 4 == 0 || line.len() >= LOOK;
+        let mut clean = line
+            .iter()
+            .all(|&byte| byte == b'=' || value(byte).is_some());
+        clean &= is_whole || line.iter().all(|&byte| byte == b'=');
+        if clean {
+            for &byte in line {
                 self.digit(byte, out);
             }
         } else {
@@ -140,6 +157,8 @@ mod tests {
             ("aGVsbG8=", "hello"),
             ("aGVsbG8", "hello"),
             ("aGV\r\nsb!G8=", "hello"),
+            ("aGVsbG8=\n\nKind regards", "hello"),
+            ("aGVsbG8=\n\nRegards", "hello"),
             ("aGVsbG8=\r\naGVsbG8=", "hellohello"),
             ("aGVsbG8=\r\n\r\n-- \r\nnot base64.", "hello"),
             ("aGVsb", "hel"),

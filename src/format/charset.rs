@@ -6,6 +6,11 @@ use encoding_rs::{Decoder, Encoding, REPLACEMENT, UTF_16BE, UTF_16LE, WINDOWS_12
 
 use super::code_page;
 
+mod seven_bit;
+
+/// The byte order mark of UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// Text, and what was wrong with it, if anything.
 pub(crate) type Decoded = (String, Option<String>);
 
@@ -21,7 +26,7 @@ pub(crate) fn decode_owned(label: &[u8], bytes: Vec<u8>, most: usize) -> Option<
         || [&b"utf-8"[..], b"utf8", b"us-ascii"]
             .iter()
             .any(|name| label.eq_ignore_ascii_case(name));
-    if !may_be_utf_8 || bytes.starts_with(b"\xef\xbb\xbf") {
+    if !may_be_utf_8 || bytes.starts_with(BOM) {
         return decode_within(label, &bytes, most);
     }
     match String::from_utf8(bytes) {
@@ -48,8 +53,15 @@ pub(crate) fn decode_within(label: &[u8], bytes: &[u8], most: usize) -> Option<D
     if let Some(upper) = code_page::upper_half(label) {
         return table(upper, bytes, most).map(|text| (text, None));
     }
+    // The longest character of these is no longer than its octets, but for U+FFFD.
+    if let Some((text, good)) = seven_bit::decode(label, bytes) {
+        let problem = (!good).then(|| malformed(&String::from_utf8_lossy(label)));
+        return (text.len() <= most).then_some((text, problem));
+    }
     // The web's table declares some character sets of mail unsafe and reads them as one U+FFFD.
-    if let Some(encoding) = Encoding::for_label(label).filter(|&found| found != REPLACEMENT) {
+    if let Some(encoding) =
+        Encoding::for_label(web_label(label)).filter(|&found| found != REPLACEMENT)
+    {
         return by_encoding(encoding, bytes, most);
     }
     match mail_parser::decoders::charsets::map::charset_decoder(label) {
@@ -62,13 +74,32 @@ pub(crate) fn decode_within(label: &[u8], bytes: &[u8], most: usize) -> Option<D
     }
 }
 
+fn malformed(name: &str) -> String {
+    format!("a text holds bytes that are no {name}, shown as \u{fffd}")
+}
+
+/// The numbers that Windows gives to the character sets of East Asia.
+fn web_label(label: &[u8]) -> &[u8] {
+    let number = label
+        .strip_prefix(b"cp")
+        .or_else(|| label.strip_prefix(b"CP"))
+        .or_else(|| label.strip_prefix(b"ms"));
+    match number {
+        Some(b"932") => b"shift_jis",
+        Some(b"936") => b"gbk",
+        Some(b"949") => b"euc-kr",
+        Some(b"950") => b"big5",
+        _ => label,
+    }
+}
+
 /// Text that claims to be ASCII. UTF-8 is read as what it is; of other bytes nobody knows what they
 /// mean, and the label forbids to guess: each is shown as U+FFFD.
 fn ascii(bytes: &[u8], most: usize) -> Option<Decoded> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return (text.len() <= most).then(|| (text.to_owned(), None));
     }
-    let mut text = String::with_capacity(bytes.len());
+    let mut text = String::with_capacity(room(bytes, most));
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         if !chunk.invalid().is_empty() {
@@ -82,20 +113,24 @@ fn ascii(bytes: &[u8], most: usize) -> Option<Decoded> {
     Some((text, Some(problem.to_owned())))
 }
 
+/// All that a text may need: growing would need the old and the new at once.
+fn room(bytes: &[u8], most: usize) -> usize {
+    bytes.len().saturating_mul(3).min(most).saturating_add(4)
+}
+
 fn by_encoding(encoding: &'static Encoding, bytes: &[u8], most: usize) -> Option<Decoded> {
     const PIECE: usize = 32 * 1024;
     let mut decoder = decoder_of(encoding, bytes);
-    // All that may be needed: growing would need the old and the new at once.
     let slack = decoder.max_utf8_buffer_length(PIECE.min(bytes.len()))?;
-    let mut text = String::with_capacity(bytes.len().saturating_mul(3).min(most) + slack);
-    let mut malformed = false;
+    let mut text = String::with_capacity(room(bytes, most) + slack);
+    let mut lossy = false;
     let mut pieces = bytes.chunks(PIECE).peekable();
     loop {
         let piece = pieces.next().unwrap_or_default();
         let last = pieces.peek().is_none();
         text.reserve(decoder.max_utf8_buffer_length(piece.len())?);
-        let (_, _, lossy) = decoder.decode_to_string(piece, &mut text, last);
-        malformed |= lossy;
+        let (_, _, replaced) = decoder.decode_to_string(piece, &mut text, last);
+        lossy |= replaced;
         if text.len() > most {
             return None;
         }
@@ -103,10 +138,7 @@ fn by_encoding(encoding: &'static Encoding, bytes: &[u8], most: usize) -> Option
             break;
         }
     }
-    let problem = malformed.then(|| {
-        let name = encoding.name();
-        format!("a text holds bytes that are no {name}, shown as \u{fffd}")
-    });
+    let problem = lossy.then(|| malformed(encoding.name()));
     Some((text, problem))
 }
 
@@ -114,7 +146,7 @@ fn by_encoding(encoding: &'static Encoding, bytes: &[u8], most: usize) -> Option
 /// text that is UTF-8. In windows-1252 its octets are letters.
 fn decoder_of(encoding: &'static Encoding, bytes: &[u8]) -> Decoder {
     let is_wide = encoding == UTF_16LE || encoding == UTF_16BE;
-    if is_wide || bytes.starts_with(b"\xef\xbb\xbf") && std::str::from_utf8(bytes).is_ok() {
+    if is_wide || bytes.starts_with(BOM) && std::str::from_utf8(bytes).is_ok() {
         encoding.new_decoder()
     } else {
         encoding.new_decoder_with_bom_removal()
@@ -124,7 +156,7 @@ fn decoder_of(encoding: &'static Encoding, bytes: &[u8]) -> Decoder {
 /// One octet a character; the upper half is given.
 fn table(upper: &str, bytes: &[u8], most: usize) -> Option<String> {
     let upper: Vec<char> = upper.chars().collect();
-    let mut text = String::with_capacity(bytes.len());
+    let mut text = String::with_capacity(room(bytes, most));
     for &byte in bytes {
         text.push(match byte.checked_sub(128) {
             None => char::from(byte),
@@ -138,6 +170,7 @@ fn table(upper: &str, bytes: &[u8], most: usize) -> Option<String> {
 }
 
 fn unlabelled_within(bytes: &[u8], most: usize) -> Option<String> {
+    let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.len() <= most).then(|| text.to_owned()),
         Err(_) => by_encoding(WINDOWS_1252, bytes, most).map(|(text, _)| text),

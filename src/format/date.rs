@@ -44,8 +44,12 @@ fn without_comments(value: &[u8]) -> String {
 
 impl Found {
     fn take(&mut self, token: &str) {
-        if token.contains(':') {
+        if let Some(zone) = colon_zone(token) {
+            self.zone = self.zone.or(Some(zone));
+        } else if token.contains(':') {
             self.take_time(token);
+        } else if let Some(time) = dotted_time(token) {
+            self.take_time(&time);
         } else if let Some(month) = month(token) {
             self.month = self.month.or(Some(month));
         } else if let Some(zone) = zone(token) {
@@ -78,7 +82,9 @@ impl Found {
             self.time = self.time.or(Some((hour, minute, second)));
         }
         let rest = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-        if !rest.is_empty() && !rest.contains(':') {
+        if let Some(zone) = colon_zone(rest) {
+            self.zone = self.zone.or(Some(zone));
+        } else if !rest.is_empty() && !rest.contains(':') {
             self.take(rest);
         }
     }
@@ -121,6 +127,34 @@ impl Found {
             SystemTime::UNIX_EPOCH.checked_add(distance)
         }
     }
+}
+
+/// A zone with a colon, as other standards write it.
+fn colon_zone(token: &str) -> Option<i32> {
+    let (hours, minutes) = token.strip_prefix(['+', '-'])?.split_once(':')?;
+    if hours.len() != 2 || minutes.len() != 2 {
+        return None;
+    }
+    zone(&format!("{}{hours}{minutes}", token.get(..1)?))
+}
+
+/// `10.30.00`: three numbers of which none can be a year.
+fn dotted_time(token: &str) -> Option<String> {
+    let mut numbers = token.split('.');
+    let is_number = |piece: Option<&str>, most: usize| {
+        piece.is_some_and(|piece| {
+            (1..=most).contains(&piece.len()) && piece.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let is_time = is_number(numbers.next(), 2)
+        && numbers
+            .next()
+            .is_some_and(|minutes| is_number(Some(minutes), 2) && minutes.len() == 2)
+        && numbers
+            .next()
+            .is_some_and(|seconds| is_number(Some(seconds), 2) && seconds.len() == 2)
+        && numbers.next().is_none();
+    is_time.then(|| token.replace('.', ":"))
 }
 
 fn month(token: &str) -> Option<u32> {
@@ -241,6 +275,9 @@ mod tests {
                 Some("1969-01-01T00:00:00Z"),
             ),
             ("24 Nov 2026", Some("2026-11-24T00:00:00Z")),
+            ("24 Nov 2026 10:00:00 +05:00", Some("2026-11-24T05:00:00Z")),
+            ("24 Nov 2026 10:00:00-05:30", Some("2026-11-24T15:30:00Z")),
+            ("24 Nov 2026 10.30.00 +0000", Some("2026-11-24T10:30:00Z")),
             ("12+3:4", None),
             ("31 Feb 2026 10:00:00 +0000", None),
             ("", None),

@@ -41,7 +41,11 @@ pub(crate) fn text_of(value: &[u8]) -> String {
 
 /// Text of a header as it is shown: controls as blanks, none at the ends.
 pub(crate) fn shown(text: &str) -> String {
-    text.trim().replace(|c: char| c.is_control(), " ")
+    without_controls(text.trim())
+}
+
+pub(crate) fn without_controls(text: &str) -> String {
+    text.replace(|c: char| c.is_control(), " ")
 }
 
 /// Undoes the folds: only the line ends go, the white space stays.
@@ -52,37 +56,36 @@ pub(crate) fn unfold(raw: &[u8]) -> Vec<u8> {
         .collect()
 }
 
+/// A line of a header section with the lines that continue it.
+pub(crate) enum Piece<'a> {
+    Field(Field<'a>),
+    /// It is none; where it stands.
+    Other(Range<usize>),
+}
+
+/// Iterates over a header section in one pass.
+pub(crate) fn pieces(section: &[u8]) -> impl Iterator<Item = Piece<'_>> + Clone {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at;
+        let rest = section.get(start..).filter(|rest| !rest.is_empty())?;
+        at = start + field_len(rest);
+        let range = start..at;
+        let lines = section.get(range.clone()).unwrap_or_default();
+        Some(match split(lines) {
+            Some((name, raw)) => Piece::Field(Field { name, raw, range }),
+            None => Piece::Other(range),
+        })
+    })
+}
+
 /// Iterates over the fields of a header section. A line that is no field is passed over, and so
 /// are the lines that continue it; `From ` at the very top is a line of an mbox.
-pub(crate) fn fields(section: &[u8]) -> Fields<'_> {
-    Fields { section, at: 0 }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Fields<'a> {
-    section: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Field<'a>;
-
-    fn next(&mut self) -> Option<Field<'a>> {
-        loop {
-            let start = self.at;
-            let rest = self.section.get(start..).filter(|rest| !rest.is_empty())?;
-            let len = field_len(rest);
-            self.at = start + len;
-            let lines = rest.get(..len).unwrap_or_default();
-            if let Some((name, raw)) = split(lines) {
-                return Some(Field {
-                    name,
-                    raw,
-                    range: start..self.at,
-                });
-            }
-        }
-    }
+pub(crate) fn fields(section: &[u8]) -> impl Iterator<Item = Field<'_>> + Clone {
+    pieces(section).filter_map(|piece| match piece {
+        Piece::Field(field) => Some(field),
+        Piece::Other(_) => None,
+    })
 }
 
 /// A line of a header section that is no field.
@@ -94,45 +97,26 @@ pub(crate) enum Oddity {
     NoField(String),
 }
 
-/// What [`fields`] passes over.
-pub(crate) fn oddities(section: &[u8]) -> impl Iterator<Item = Oddity> + '_ {
-    not_fields(section).map(|range| {
+impl Oddity {
+    pub(crate) fn new(section: &[u8], range: &Range<usize>) -> Self {
         let line = section.get(range.clone()).unwrap_or_default();
         if range.start == 0 && is_mbox_line(line) {
-            Oddity::MboxLine
-        } else {
-            let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
-            let line = line
-                .get(..end.unwrap_or(line.len()).min(60))
-                .unwrap_or_default();
-            Oddity::NoField(shown(&String::from_utf8_lossy(line)))
+            return Self::MboxLine;
         }
-    })
+        let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let end = end.unwrap_or(line.len()).min(60);
+        let line = line.get(..end).unwrap_or_default();
+        Self::NoField(shown(&String::from_utf8_lossy(line)))
+    }
 }
 
-/// Where the first line is that is neither a field nor of an mbox file.
-pub(crate) fn first_foreign(section: &[u8]) -> Option<usize> {
-    not_fields(section)
-        .map(|range| range.start)
-        .find(|&start| start > 0 || !is_mbox_line(section))
-}
-
-fn is_mbox_line(line: &[u8]) -> bool {
+pub(crate) fn is_mbox_line(line: &[u8]) -> bool {
     line.starts_with(b"From ") || line.starts_with(b">From ")
 }
 
-fn not_fields(section: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let start = at;
-            let rest = section.get(start..).filter(|rest| !rest.is_empty())?;
-            at = start + field_len(rest);
-            if split(section.get(start..at).unwrap_or_default()).is_none() {
-                return Some(start..at);
-            }
-        }
-    })
+/// Whether a line begins a field.
+pub(crate) fn is_field(line: &[u8]) -> bool {
+    split(line).is_some()
 }
 
 /// The length of the first line and the lines that continue it.
@@ -222,12 +206,14 @@ mod tests {
     #[test]
     fn what_is_no_field_is_told() {
         let section = b"From x\nA: 1\r\n\x00no field\n more\nB: 2\n";
-        let told: Vec<_> = oddities(section).collect();
+        let told: Vec<_> = pieces(section)
+            .filter_map(|piece| match piece {
+                Piece::Field(_) => None,
+                Piece::Other(range) => Some(Oddity::new(section, &range)),
+            })
+            .collect();
         let line = Oddity::NoField(" no field".to_owned());
         assert_eq!(told, [Oddity::MboxLine, line]);
-        assert_eq!(first_foreign(section), Some(13));
-        assert_eq!(first_foreign(b"From x\nA: 1\n"), None);
-        assert_eq!(first_foreign(b"no field\n"), Some(0));
     }
 
     #[test]

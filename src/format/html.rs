@@ -44,7 +44,10 @@ pub(crate) fn to_text(html: &str) -> String {
 
 /// The same; `None` when it would have more than `most` octets.
 pub(crate) fn to_text_within(html: &str, most: usize) -> Option<String> {
-    let mut writer = Writer::default();
+    let mut writer = Writer {
+        most,
+        ..Writer::default()
+    };
     let mut rest = html;
     while let Some(at) = rest.find(['<', '&']) {
         let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
@@ -54,12 +57,14 @@ pub(crate) fn to_text_within(html: &str, most: usize) -> Option<String> {
         } else {
             writer.markup(from)
         };
-        if writer.out.len() > most {
+        if writer.is_too_long || writer.out.len() > most {
             return None;
         }
     }
     writer.text(rest);
-    Some(writer.finish()).filter(|text| text.len() <= most)
+    let is_too_long = writer.is_too_long;
+    let text = writer.finish();
+    (!is_too_long && text.len() <= most).then_some(text)
 }
 
 #[derive(Default)]
@@ -75,6 +80,11 @@ struct Writer {
     hidden: Option<String>,
     /// Where the text of the current link began, and where it leads.
     link: Option<(usize, String)>,
+    /// A quote in a tag was never closed: from there on tags end without regard to quotes.
+    ignores_quotes: bool,
+    /// The longest text that is wanted.
+    most: usize,
+    is_too_long: bool,
 }
 
 impl Writer {
@@ -107,7 +117,9 @@ impl Writer {
             self.breaks = 0;
             self.blank = false;
         }
-        if self.breaks > 0 {
+        if self.out.len().saturating_add(self.breaks.saturating_mul(2)) > self.most {
+            self.is_too_long = true;
+        } else if self.breaks > 0 {
             let trimmed = self.out.trim_end_matches(' ').len();
             self.out.truncate(trimmed);
             self.out.extend(std::iter::repeat_n("\r\n", self.breaks));
@@ -169,7 +181,7 @@ impl Writer {
             self.text("<");
             return from.get(1..).unwrap_or_default();
         }
-        let end = tag_end(from);
+        let end = self.tag_end(from);
         let tag = from.get(1..end).unwrap_or_default();
         self.tag(tag);
         from.get(end + 1..).unwrap_or_default()
@@ -192,7 +204,10 @@ impl Writer {
             return;
         }
         match name.as_str() {
-            "script" | "style" | "title" | "template" if !closing && !attributes.ends_with('/') => {
+            // In XHTML it may end itself; a slash of an attribute's value is another thing.
+            "script" | "style" | "title" | "template"
+                if !closing && attributes != "/" && !attributes.ends_with(" /") =>
+            {
                 self.hidden = Some(name);
             }
             "br" => self.breaks += 1,
@@ -238,6 +253,17 @@ impl Writer {
         }
     }
 
+    /// Where the tag ends: at the first `>` outside quoted attribute values, or at the end.
+    fn tag_end(&mut self, from: &str) -> usize {
+        if !self.ignores_quotes {
+            if let Some(end) = quoted_tag_end(from) {
+                return end;
+            }
+            self.ignores_quotes = true;
+        }
+        from.find('>').unwrap_or(from.len())
+    }
+
     fn end_link(&mut self) {
         let Some((start, target)) = self.link.take() else {
             return;
@@ -260,13 +286,12 @@ impl Writer {
     }
 }
 
-/// Where the tag ends: at the first `>` outside quoted attribute values, or at the end.
-fn tag_end(from: &str) -> usize {
+fn quoted_tag_end(from: &str) -> Option<usize> {
     let mut quote = None;
     let mut previous = b' ';
     for (index, byte) in from.bytes().enumerate() {
         match (quote, byte) {
-            (None, b'>') => return index,
+            (None, b'>') => return Some(index),
             (None, b'"' | b'\'') if previous == b'=' => quote = Some(byte),
             (Some(open), _) if open == byte => quote = None,
             _ => {}
@@ -275,8 +300,7 @@ fn tag_end(from: &str) -> usize {
             previous = byte;
         }
     }
-    // A quote that is never closed: the tag ends where it would without quotes.
-    from.find('>').unwrap_or(from.len())
+    None
 }
 
 /// The value of an attribute, entities decoded.

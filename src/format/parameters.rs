@@ -44,7 +44,10 @@ impl Parameters {
             if !cursor.eat(b'=') {
                 continue;
             }
-            let value = parameter_value(&mut cursor);
+            let value = parameter_value(
+                &mut cursor,
+                !name.starts_with("name") && !name.starts_with("filename"),
+            );
             found.list.push(Parameter::new(&name, value));
         }
         found
@@ -165,7 +168,8 @@ fn token(cursor: &mut Cursor<'_>, ends: impl Fn(u8) -> bool) -> String {
     String::from_utf8_lossy(&word).to_ascii_lowercase()
 }
 
-fn parameter_value(cursor: &mut Cursor<'_>) -> Vec<u8> {
+/// A file name may hold parentheses without quotes; in another value they are a comment.
+fn parameter_value(cursor: &mut Cursor<'_>, with_comments: bool) -> Vec<u8> {
     cursor.skip_blanks();
     if cursor.eat(b'"') {
         let value = cursor.quoted();
@@ -173,7 +177,8 @@ fn parameter_value(cursor: &mut Cursor<'_>) -> Vec<u8> {
         return value;
     }
     // Without quotes a value ends at the semicolon: file names with blanks are common.
-    let value = cursor.take_while(|byte| byte != b';');
+    let value = cursor.take_while(|byte| byte != b';' && !(with_comments && byte == b'('));
+    cursor.take_while(|byte| byte != b';');
     super::fields::trim(value).to_vec()
 }
 
@@ -192,6 +197,9 @@ mod tests {
         assert_eq!(read.text("name").as_deref(), Some("a b.txt"));
         assert_eq!(read.text("x").as_deref(), Some("q\"r"));
         assert_eq!(read.text("y"), None);
+        let read = Parameters::parse(b"a/b; charset=iso-8859-2 (Plain; text); name=a (1).txt");
+        assert_eq!(read.text("charset").as_deref(), Some("iso-8859-2"));
+        assert_eq!(read.text("name").as_deref(), Some("a (1).txt"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::fields::{self, Oddity};
 use super::lines::{Line, Lines};
 use crate::error::{Problems, Result};
 use crate::limits::Limits;
-use boundaries::{Boundaries, Delimiter, Multipart};
+use boundaries::{Boundaries, Delimiter};
 
 pub(crate) use part::{Encoding, Part, PartKind};
 
@@ -23,8 +23,6 @@ pub(crate) struct Structure {
     pub(crate) parts: Vec<Arc<Part>>,
     /// The header section of the message, as it stands.
     pub(crate) header: Vec<u8>,
-    /// The header section goes on to the end: no empty line ends it.
-    pub(crate) is_all_header: bool,
     pub(crate) problems: Problems,
 }
 
@@ -87,6 +85,9 @@ struct Section {
     bytes: Vec<u8>,
     fields: usize,
     field: usize,
+    /// Where the first line is that is no field and that no field follows. The empty line above
+    /// the body is missing there.
+    foreign: Option<u64>,
 }
 
 impl Section {
@@ -98,15 +99,22 @@ impl Section {
             bytes: Vec::new(),
             fields: 0,
             field: 0,
+            foreign: None,
         }
     }
 
-    fn push(&mut self, text: &[u8], limits: &Limits) -> Result<()> {
-        if matches!(text.first(), Some(b' ' | b'\t')) {
+    fn push(&mut self, start: u64, text: &[u8], limits: &Limits) -> Result<()> {
+        if matches!(text.first(), Some(b' ' | b'\t')) && !self.bytes.is_empty() {
             self.field += text.len() + 2;
         } else {
             self.fields += 1;
             self.field = text.len();
+            let at_top = self.bytes.is_empty();
+            if fields::is_field(text) {
+                self.foreign = None;
+            } else if self.foreign.is_none() && !(at_top && fields::is_mbox_line(text)) {
+                self.foreign = Some(start);
+            }
         }
         self.bytes.extend(text);
         self.bytes.extend(b"\r\n");
@@ -153,7 +161,7 @@ impl Scanner<'_> {
             let text = stuffed.unwrap_or(text);
             let leading = section.bytes.is_empty() && section.parent.is_none();
             if !text.is_empty() {
-                section.push(text, self.limits)?;
+                section.push(line.start, text, self.limits)?;
             } else if leading {
                 self.found
                     .problems
@@ -176,57 +184,51 @@ impl Scanner<'_> {
         let Some(section) = self.header.take() else {
             return;
         };
+        if section.foreign.is_some() {
+            self.found
+                .problems
+                .say("no empty line stands between the header and the text");
+        }
         let index = self.parts.len();
         let parent = section.parent.and_then(|parent| self.parts.get(parent));
         let is_in_digest = parent.is_some_and(|parent| parent.media_type == "multipart/digest");
-        let mut part = Part::new(&section.bytes, is_in_digest);
+        let (mut part, oddities) = Part::new(&section.bytes, is_in_digest);
         part.header = section.start..body;
+        part.stray = section.foreign.map(|start| start..body);
         part.body = body..body;
         part.parent = section.parent;
         part.depth = section.depth;
-        self.problems_of(&section.bytes);
+        oddities.into_iter().for_each(|oddity| self.tell(&oddity));
         if section.parent.is_none() {
             self.found.header = section.bytes;
         }
         let boundary = part.boundary.take();
-        if part.kind == PartKind::Multipart {
-            self.open_multipart(&mut part, index, boundary, section.depth);
-        } else {
-            self.current = Some(index);
+        match boundary.filter(|_| part.kind == PartKind::Multipart) {
+            Some(boundary) => self.open_multipart(&mut part, index, boundary, section.depth),
+            None => {
+                self.current = Some(index);
+                if part.kind == PartKind::Multipart {
+                    part.is_undivided = true;
+                    let text = "a multipart has no boundary: its parts cannot be told apart";
+                    self.found.problems.say(text);
+                }
+            }
         }
         self.parts.push(part);
     }
 
-    /// What was passed over in a header section.
-    fn problems_of(&mut self, section: &[u8]) {
-        for oddity in fields::oddities(section) {
-            let text = match oddity {
-                Oddity::MboxLine => {
-                    "a `From ` line of a mailbox file stands above the header".to_owned()
-                }
-                Oddity::NoField(line) => {
-                    format!("a line of a header is no field and is passed over: `{line}`")
-                }
-            };
-            self.found.problems.say(text);
-        }
+    fn tell(&mut self, oddity: &Oddity) {
+        self.found.problems.say(match oddity {
+            Oddity::MboxLine => {
+                "a `From ` line of a mailbox file stands above the header".to_owned()
+            }
+            Oddity::NoField(line) => {
+                format!("a line of a header is no field and is passed over: `{line}`")
+            }
+        });
     }
 
-    fn open_multipart(
-        &mut self,
-        part: &mut Part,
-        index: usize,
-        boundary: Option<Vec<u8>>,
-        depth: usize,
-    ) {
-        let Some(boundary) = boundary else {
-            self.current = None;
-            part.is_undivided = true;
-            self.found
-                .problems
-                .say("a multipart has no boundary: its parts cannot be told apart");
-            return;
-        };
+    fn open_multipart(&mut self, part: &mut Part, index: usize, boundary: Vec<u8>, depth: usize) {
         if depth >= self.limits.depth {
             let most = self.limits.depth;
             self.found.problems.say(format!(
@@ -238,10 +240,7 @@ impl Scanner<'_> {
         }
         self.current = None;
         part.is_undivided = true;
-        self.open.push(Multipart {
-            part: index,
-            boundary,
-        });
+        self.open.push(index, boundary);
     }
 
     fn next_part(&mut self, level: usize, line: Line) {
@@ -250,7 +249,7 @@ impl Scanner<'_> {
         if let Some(part) = parent.and_then(|index| self.parts.get_mut(index)) {
             part.is_undivided = false;
         }
-        if self.parts.len() + 1 >= self.limits.parts {
+        if self.parts.len() >= self.limits.parts {
             let most = self.limits.parts;
             self.found.problems.say(format!(
                 "the message has more than {most} parts; the rest is left as one part"
@@ -289,31 +288,26 @@ impl Scanner<'_> {
     }
 
     fn finish(mut self, end: u64) -> Structure {
-        self.found.is_all_header = self.header.as_ref().is_some_and(|one| one.parent.is_none());
         self.end_section(end);
         self.end_body(self.current, end);
         let open: Vec<usize> = self.open.iter().map(|multipart| multipart.part).collect();
         for &part in &open {
             self.end_body(Some(part), end);
         }
-        // The body of a multipart without a boundary is what comes up to the end.
-        if let [only] = self.parts.as_mut_slice()
-            && only.kind == PartKind::Multipart
-        {
-            only.body.end = end.max(only.body.start);
-        }
-        if self
-            .parts
-            .iter()
-            .any(|part| part.is_undivided && part.parent.is_none())
-        {
+        // What stands behind the closing line is of the message too.
+        self.end_body(Some(0), end);
+        if self.parts.iter().any(|part| part.is_undivided) {
             self.found
                 .problems
                 .say("a multipart holds no part: its text is shown as it stands");
-        } else if !open.is_empty() || self.unclosed {
-            self.found
-                .problems
-                .say("a multipart is not closed: the message may have been cut off");
+        }
+        let is_cut = open.iter().any(|&part| {
+            let part = self.parts.get(part);
+            part.is_some_and(|part| !part.is_undivided)
+        });
+        if (is_cut || self.unclosed) && !self.full {
+            let text = "a multipart is not closed: the message may have been cut off";
+            self.found.problems.say(text);
         }
         self.found.parts = self.parts.into_iter().map(Arc::new).collect();
         self.found
@@ -381,7 +375,7 @@ mod tests {
         let many =
             "Content-Type: multipart/mixed; boundary=b\n\n".to_owned() + &"--b\n\nx\n".repeat(9);
         let found = scan(&many.into_bytes(), 0, 0, false, &limits).unwrap();
-        assert_eq!(found.parts.len(), 5);
+        assert_eq!(found.parts.len(), 6);
         assert!(
             found.problems.into_vec()[0]
                 .text()

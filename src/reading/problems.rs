@@ -1,7 +1,7 @@
 //! What is wrong with a message and how it was read nevertheless, in words for a person.
 
 use super::Reading;
-use crate::error::{Problem, Problems, Result};
+use crate::error::{ErrorKind, Problem, Problems, Result};
 use crate::format::body;
 use crate::format::fields::{self, Field};
 use crate::format::structure::Encoding;
@@ -22,8 +22,12 @@ impl Reading {
         let mut problems = parsed.structure.problems.clone();
         self.header_problems(&mut problems)?;
         for index in [parsed.text, parsed.html] {
-            if let Some((_, found)) = self.body(parsed.part(index))? {
-                problems.extend(&found);
+            match self.body(parsed.part(index)) {
+                Ok(body) => problems.extend(&body.map(|(_, found)| found).unwrap_or_default()),
+                Err(error) if error.kind() == ErrorKind::TooLarge => {
+                    problems.say(error.to_string())
+                }
+                Err(error) => return Err(error),
             }
         }
         for part in &parsed.structure.parts {
@@ -68,9 +72,6 @@ impl Reading {
         }
         if self.value("From")?.is_some() && self.sender()?.address.is_empty() {
             problems.say("the field `From` holds no address");
-        }
-        if parsed.structure.is_all_header && fields::first_foreign(section).is_some() {
-            problems.say("no empty line stands between the header and the text");
         }
         Ok(())
     }

@@ -1,11 +1,13 @@
 //! The text of a message: as it was sent, and as a person reads it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Reading;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::format::body::{self, BodyReader};
 use crate::format::structure::Part;
-use crate::format::{body, bytes, charset, fields, flowed, html, uuencode};
+use crate::format::{charset, flowed, html, uuencode};
 use crate::limits::Limits;
 
 impl Reading {
@@ -31,30 +33,35 @@ impl Reading {
         if self.has_uuencoded.get() == Some(&false) {
             return Ok(Vec::new());
         }
-        let text = self.text_part()?;
+        let text = match self.text_part() {
+            // A text that is too long costs its reader the text, not what is attached.
+            Err(error) if error.kind() == ErrorKind::TooLarge => None,
+            text => text?,
+        };
         Ok(text.map_or_else(Vec::new, |text| self.without_files(text).1))
     }
 
     pub(crate) fn text(&self) -> Result<String> {
         let parsed = self.parsed()?;
-        match self.text_part()? {
-            Some(text) if text.is_empty() => self.stray_text(),
-            Some(text) => {
-                let (text, _) = self.without_files(text);
-                let flowed = parsed.part(parsed.text).and_then(|part| part.flowed);
-                match flowed {
-                    Some(delete_space) => {
-                        flowed::unfold(&text, delete_space, self.limits.decoded_text)
-                            .ok_or_else(|| self.too_large())
-                    }
-                    None => Ok(text),
-                }
+        let part = parsed.part(parsed.text);
+        let stray = self.stray(part.and_then(|part| part.stray.clone()))?;
+        let text = self.text_part()?;
+        let is_blank = text.as_deref().is_none_or(|text| text.trim().is_empty());
+        if is_blank && stray.is_empty() {
+            // An empty text beside the HTML is a programmer's oversight.
+            if let Some(source) = self.html_part()? {
+                return html::to_text_within(&source, self.limits.decoded_text)
+                    .ok_or_else(|| self.too_large());
             }
-            None => match self.html_part()? {
-                Some(source) => html::to_text_within(&source, self.limits.decoded_text)
-                    .ok_or_else(|| self.too_large()),
-                None => self.stray_text(),
-            },
+        }
+        let Some(text) = text else {
+            return self.undivided();
+        };
+        let (text, _) = self.without_files(stray + &text);
+        match part.and_then(|part| part.flowed) {
+            Some(delete_space) => flowed::unfold(&text, delete_space, self.limits.decoded_text)
+                .ok_or_else(|| self.too_large()),
+            None => Ok(text),
         }
     }
 
@@ -70,28 +77,31 @@ impl Reading {
         Limits::exceeded("decoded_text", self.limits.decoded_text)
     }
 
-    /// Text where no reader looks for it: in a multipart in which no part begins, or directly
-    /// below the header without the empty line between them.
-    fn stray_text(&self) -> Result<String> {
-        let structure = &self.parsed()?.structure;
-        if let Some(whole) = structure.parts.first().filter(|part| part.is_undivided) {
-            let range = whole.body.clone();
-            if range.end - range.start > self.limits.decoded_text as u64 {
+    /// Text where no reader looks for it: in a multipart in which no part begins.
+    fn undivided(&self) -> Result<String> {
+        let parts = &self.parsed()?.structure.parts;
+        let whole = parts.iter().find(|part| part.is_undivided);
+        self.stray(whole.map(|whole| whole.body.clone()))
+    }
+
+    /// What stands there, as text without a label.
+    fn stray(&self, range: Option<Range<u64>>) -> Result<String> {
+        let Some(range) = range else {
+            return Ok(String::new());
+        };
+        let (bytes, _) = self.origin.open()?;
+        let mut reader = BodyReader::raw(bytes, range, self.dot_stuffed);
+        let mut octets = Vec::new();
+        body::copy(&mut reader, |block| {
+            octets.extend(block);
+            if octets.len() > self.limits.decoded_text {
                 return Err(self.too_large());
             }
-            let (bytes, _) = self.origin.open()?;
-            let text = bytes::read_range(bytes.as_ref(), range.start, range.end)?;
-            bytes.verify()?;
-            let text = charset::decode_within(b"", &text, self.limits.decoded_text);
-            return text.map(|(text, _)| text).ok_or_else(|| self.too_large());
-        }
-        let section = &structure.header;
-        let start = match fields::first_foreign(section) {
-            Some(start) if structure.is_all_header => start,
-            _ => return Ok(String::new()),
-        };
-        let text = section.get(start..).unwrap_or_default();
-        Ok(charset::decode_unlabelled(text).into_owned())
+            Ok(())
+        })?;
+        charset::decode_owned(b"", octets, self.limits.decoded_text)
+            .map(|(text, _)| text)
+            .ok_or_else(|| self.too_large())
     }
 
     /// The text without the files in it, and the files.
@@ -105,6 +115,9 @@ impl Reading {
         if files.is_empty() {
             return (text, files);
         }
-        (String::from_utf8_lossy(&plain).into_owned(), files)
+        drop(text);
+        let plain = String::from_utf8(plain)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        (plain, files)
     }
 }

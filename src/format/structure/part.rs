@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::super::fields::{self, Field, Oddity, Piece};
+use super::super::media_type;
 use super::super::parameters::Parameters;
-use super::super::{fields, media_type};
 
 /// What a part holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,16 @@ pub(crate) enum Encoding {
     Unknown(String),
 }
 
+/// The fields that say what a part is.
+const NAMES: [&str; 6] = [
+    "Content-Type",
+    "Content-Disposition",
+    "Content-Transfer-Encoding",
+    "Content-ID",
+    "Content-Location",
+    "Content-Base",
+];
+
 /// A row of the table.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
@@ -32,6 +43,9 @@ pub(crate) struct Part {
     pub(crate) depth: usize,
     pub(crate) header: Range<u64>,
     pub(crate) body: Range<u64>,
+    /// The end of the header, when it looks like text: lines that are no fields. Other readers
+    /// pass over it, and so does what must agree with them.
+    pub(crate) stray: Option<Range<u64>>,
     pub(crate) kind: PartKind,
     /// In lower case, `text/plain` if there is none.
     pub(crate) media_type: String,
@@ -50,43 +64,72 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Reads the header section of a part; in a digest a part without a type is a message.
-    pub(super) fn new(section: &[u8], in_digest: bool) -> Self {
-        let value = |name| fields::first(section, name).map(|field| field.unfolded());
-        let text = |name| fields::first(section, name).map(|field| field.text());
-        let content_type = value("Content-Type").map(|value| Parameters::parse(&value));
-        let disposition = value("Content-Disposition").map(|value| Parameters::parse(&value));
+    /// Reads the header section of a part in one pass, and tells the first lines that are no field;
+    /// in a digest a part without a type is a message.
+    pub(super) fn new(section: &[u8], in_digest: bool) -> (Self, Vec<Oddity>) {
+        const MOST_TOLD: usize = 2;
+        let mut found: [Option<Field<'_>>; NAMES.len()] = Default::default();
+        let mut oddities = Vec::new();
+        for piece in fields::pieces(section) {
+            match piece {
+                Piece::Field(field) => {
+                    let slots = found.iter_mut().zip(NAMES);
+                    let slot = slots.into_iter().find(|(_, name)| field.is(name));
+                    if let Some((slot, _)) = slot {
+                        slot.get_or_insert(field);
+                    }
+                }
+                Piece::Other(range) if oddities.len() < MOST_TOLD => {
+                    oddities.push(Oddity::new(section, &range));
+                }
+                Piece::Other(_) => {}
+            }
+        }
+        (Self::of_fields(found, in_digest), oddities)
+    }
+
+    fn of_fields(found: [Option<Field<'_>>; NAMES.len()], in_digest: bool) -> Self {
+        let [content_type, disposition, transfer, id, location, base] = found;
+        let read =
+            |field: Option<Field<'_>>| field.map(|field| Parameters::parse(&field.unfolded()));
+        let text = |field: Option<Field<'_>>| field.map(|field| field.text());
+        let (content_type, disposition) = (read(content_type), read(disposition));
         let media_type = type_of(content_type.as_ref(), in_digest);
-        let is_multipart = media_type.starts_with("multipart/");
         let of_type = |name| content_type.as_ref().and_then(|read| read.text(name));
         let file_name = disposition
             .as_ref()
             .and_then(|read| read.text("filename"))
             .or_else(|| of_type("name"));
+        let encoding = encoding(transfer.map(|field| field.unfolded()));
         let is = |name, wanted| of_type(name).is_some_and(|read| read.eq_ignore_ascii_case(wanted));
         let flowed = is("format", "flowed").then(|| is("delsp", "yes"));
+        let is_multipart = media_type.starts_with("multipart/");
+        let boundary = content_type
+            .as_ref()
+            .and_then(|read| read.raw("boundary"))
+            .filter(|boundary| is_multipart && !boundary.is_empty());
+        // Without a boundary, but with a name or encoded as one: a file of an odd type.
+        let is_file = boundary.is_none() && (file_name.is_some() || encoding != Encoding::Identity);
         Self {
             parent: None,
             depth: 0,
             header: 0..0,
             body: 0..0,
-            kind: if is_multipart {
+            stray: None,
+            kind: if is_multipart && !is_file {
                 PartKind::Multipart
             } else {
                 PartKind::Leaf
             },
-            charset: of_type("charset").map(bounded),
-            encoding: encoding(value("Content-Transfer-Encoding")),
+            charset: of_type("charset").as_deref().map(bounded),
+            encoding,
             is_attachment: disposition.is_some_and(|read| read.value == "attachment"),
-            file_name: file_name.map(bounded),
-            content_id: text("Content-ID").map(|id| bounded(without_brackets(&id))),
-            content_location: text("Content-Location").as_deref().map(url),
-            content_base: text("Content-Base").as_deref().map(url),
-            boundary: content_type
-                .filter(|_| is_multipart)
-                .and_then(|read| read.raw("boundary"))
-                .filter(|boundary| !boundary.is_empty()),
-            media_type: bounded(media_type),
+            file_name: file_name.as_deref().map(bounded),
+            content_id: text(id).map(|id| bounded(&without_brackets(&id))),
+            content_location: text(location).as_deref().map(url),
+            content_base: text(base).as_deref().map(url),
+            boundary,
+            media_type: bounded(&media_type),
             flowed,
             is_undivided: false,
         }
@@ -94,7 +137,7 @@ impl Part {
 
     /// What is left when no more parts are taken.
     pub(super) fn rest(start: u64, parent: Option<usize>) -> Self {
-        let mut part = Self::new(b"", false);
+        let (mut part, _) = Self::new(b"", false);
         "application/octet-stream".clone_into(&mut part.media_type);
         part.is_attachment = true;
         part.header = start..start;
@@ -107,7 +150,7 @@ impl Part {
     pub(crate) fn of_file(name: String, len: u64) -> Self {
         let mut part = Self::rest(0, None);
         media_type::of_file_name(&name).clone_into(&mut part.media_type);
-        part.file_name = Some(bounded(name));
+        part.file_name = Some(bounded(&name));
         part.body = 0..len;
         part
     }
@@ -138,7 +181,7 @@ fn encoding(value: Option<Vec<u8>>) -> Encoding {
         "quoted-printable" => Encoding::QuotedPrintable,
         "base64" => Encoding::Base64,
         "x-uuencode" | "x-uue" | "x-uu" | "uuencode" => Encoding::Uuencode,
-        _ => Encoding::Unknown(bounded(name)),
+        _ => Encoding::Unknown(bounded(&name)),
     }
 }
 
@@ -152,15 +195,15 @@ pub(crate) fn without_brackets(id: &str) -> String {
 /// it; RFC 2110 put it in quotes.
 fn url(text: &str) -> String {
     let joined: String = text.split_whitespace().collect();
-    bounded(joined.trim_matches('"').to_owned())
+    bounded(joined.trim_matches('"'))
 }
 
-/// Ten thousand parts may each have a name: together they must stay small.
-fn bounded(mut text: String) -> String {
+/// Ten thousand parts may each have a name: together they must stay small, and so a copy is kept
+/// that has no room to grow. A control character in it would break a line that shows it.
+fn bounded(text: &str) -> String {
     const MOST: usize = 1024;
-    if text.len() > MOST {
-        let end = (0..=MOST).rev().find(|&end| text.is_char_boundary(end));
-        text.truncate(end.unwrap_or(0));
-    }
-    text
+    let kept = text
+        .get(..text.floor_char_boundary(MOST))
+        .unwrap_or_default();
+    fields::without_controls(kept)
 }
