@@ -81,7 +81,7 @@ fn begin(line: &[u8]) -> Option<&[u8]> {
 pub(crate) fn split(text: &[u8], octets: usize, most: usize) -> (Vec<u8>, Vec<File>) {
     let mut left = octets;
     let mut rest = text;
-    let mut plain = Vec::new();
+    let mut plain = Vec::with_capacity(text.len());
     let mut files = Vec::new();
     while files.len() < most
         && let Some(at) = find_begin(rest)
@@ -218,20 +218,34 @@ impl Decoder {
     const TRUST: usize = 1 << 20;
 
     pub(crate) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        self.read = self.read.saturating_add(input.len());
-        for piece in input.split_inclusive(|&byte| byte == b'\n') {
-            let room = Self::LONGEST.saturating_sub(self.line.len());
-            self.line
-                .extend(piece.get(..piece.len().min(room)).unwrap_or_default());
-            if piece.ends_with(b"\n") {
-                self.end_line(out);
+        let mut rest = input;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, after) = rest.split_at(end);
+            rest = after.get(1..).unwrap_or_default();
+            if self.line.is_empty() {
+                self.end_line(line, out);
+            } else {
+                self.hold(line);
+                let mut held = std::mem::take(&mut self.line);
+                self.end_line(&held, out);
+                held.clear();
+                self.line = held;
             }
         }
+        self.hold(rest);
+    }
+
+    /// Keeps the beginning of a line until its end comes.
+    fn hold(&mut self, piece: &[u8]) {
+        let room = Self::LONGEST.saturating_sub(self.line.len());
+        let kept = piece.get(..piece.len().min(room));
+        self.line.extend_from_slice(kept.unwrap_or_default());
     }
 
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
-        if !self.line.is_empty() {
-            self.end_line(out);
+        let last = std::mem::take(&mut self.line);
+        if !last.is_empty() {
+            self.end_line(&last, out);
         }
         self.damaged |= self.state != Progress::Ended;
     }
@@ -240,8 +254,11 @@ impl Decoder {
         self.damaged
     }
 
-    fn end_line(&mut self, out: &mut Vec<u8>) {
-        let line = std::mem::take(&mut self.line);
+    fn end_line(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        let line = line
+            .get(..line.len().min(Self::LONGEST))
+            .unwrap_or_default();
+        self.read = self.read.saturating_add(line.len() + 1);
         let line = line.trim_ascii_end();
         match self.state {
             Progress::Before if begins_file(line) => self.state = Progress::Inside,

@@ -167,6 +167,77 @@ pub const BOMBS: &[Bomb] = &[
     bomb("blanks before a break", TEXT, |n| {
         body(HTML, "&nbsp;<br>", n)
     }),
+    bomb("quotes of nothing", TEXT, |n| body(HTML, "<a =\">\"", n)),
+    bomb("quotes of nothing and one open", TEXT, |n| {
+        let mut message = body(HTML, "<a =\">\"", n - 20);
+        message.extend(b"<a b=\"");
+        message
+    }),
+    bomb("line ends in pre", TEXT, |n| {
+        let header = "Content-Type: text/html; charset=ibm437\n\n<pre>x";
+        let mut message = filled(header.to_owned(), "\n", n - 3);
+        message.extend([0x80, 0x80, b'x']);
+        message
+    }),
+    bomb("names that grow", MESSAGE, |n| {
+        let mut message = b"Content-Type: multipart/x; boundary=b\n\n".to_vec();
+        let long = 64_000.min(n / 4);
+        while message.len() + long + 200 < n {
+            message.extend(b"--b\nContent-Disposition: attachment; filename*=windows-1252''");
+            message.resize(message.len() + long, 0x80);
+            message.extend(b"\n\n");
+        }
+        message
+    }),
+    bomb("long boundaries around many short ones", 14_000_000, |n| {
+        let mut message = String::new();
+        for level in 0..97 {
+            let boundary = format!("{}{level}", "b".repeat((n / 220).min(65_000)));
+            message += &format!("Content-Type: multipart/x; boundary={boundary}\n\n--{boundary}\n");
+        }
+        message += "Content-Type: multipart/x; boundary=s\n\n";
+        let piece = "--s\nContent-Type: multipart/x; boundary=t\n\n";
+        filled(message, piece, n)
+    }),
+    bomb("lines that are no fields in many parts", MESSAGE, |n| {
+        let part = "--b\n".to_owned() + &"x\n".repeat(9_900) + "\n";
+        body("Content-Type: multipart/x; boundary=b\n", &part, n)
+    }),
+    bomb("short fields in many parts", MESSAGE, |n| {
+        let part = "--b\n".to_owned() + &"a:\n".repeat(9_900) + "\n";
+        body("Content-Type: multipart/x; boundary=b\n", &part, n)
+    }),
+    bomb("boundaries that end in blanks", MESSAGE, |n| {
+        let mut message = String::new();
+        for level in 0..99 {
+            let boundary = "b".to_owned() + &" ".repeat(level);
+            message +=
+                &format!("Content-Type: multipart/x; boundary=\"{boundary}\"\n\n--{boundary}\n");
+        }
+        filled(message + "\n", &format!("--b{}x\n", " ".repeat(220)), n)
+    }),
+    bomb("a large part in uuencode that grows", MESSAGE, |n| {
+        let header =
+            "Content-Type: image/png\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 x\n";
+        filled(header.to_owned(), "M\n", n)
+    }),
+    bomb("one large file and many that are none", TEXT, |n| {
+        let file =
+            "A: b\n\nbegin 644 x\n".to_owned() + &"M\n".repeat((n / 50).min(700_000)) + "end\n";
+        let none = "begin 644 x\n".to_owned() + &"M\n".repeat(700_000.min(n / 50)) + "!\n";
+        filled(file, &none, n)
+    }),
+    bomb("a large file and as much text", TEXT, |n| {
+        let header = "Content-Type: text/plain; charset=ibm437\n\nbegin 644 x\n";
+        let mut message = filled(header.to_owned(), "M\n", n / 25);
+        message.extend(b"end\n");
+        message.resize(n / 3, 0x80);
+        message
+    }),
+    bomb("a report without end", MESSAGE, |n| {
+        let header = "Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n";
+        filled(header.to_owned(), "Final-Recipient: x;y\n\n", n)
+    }),
 ];
 
 const BASE64: &str = "Content-Transfer-Encoding: base64\n";
@@ -229,9 +300,13 @@ pub fn read_all(message: &cdonts::MessageFile) -> cdonts::Result<()> {
         headers.references();
     }));
     note(message.write_to(&mut std::io::sink()).map(drop));
+    note(message.text_part().map(drop));
+    note(message.html_part().map(drop));
+    note(message.parts().map(drop));
     note(message.attachments().and_then(|attachments| {
         for attachment in &attachments {
             attachment.write_to(&mut std::io::sink())?;
+            attachment.source()?;
         }
         Ok(())
     }));
