@@ -293,6 +293,7 @@ impl Opened {
                         index: self,
                         txn,
                         boxes: HashMap::new(),
+                        runs: 0,
                     });
                 }
                 Err(redb::TransactionError::WouldBlock) if begin.elapsed() < PATIENCE => {
@@ -337,11 +338,7 @@ impl Reader<'_> {
 
     pub(super) fn known(&self) -> Result<Known, Fault> {
         let meta = self.txn.open_table(META).map_err(fault)?;
-        Known::new(
-            self.index.checked(&meta, "names")?,
-            self.index.checked(&meta, "recent")?,
-        )
-        .ok_or(Fault::Damaged)
+        known(self.index, &meta)
     }
 
     /// How many rows an address has, without reading them.
@@ -439,6 +436,22 @@ fn rows_at(
     Ok(rows)
 }
 
+fn known(
+    index: &Opened,
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Known, Fault> {
+    let look = Look::decode(&index.checked(meta, "look")?).ok_or(Fault::Damaged)?;
+    let runs: Result<Vec<_>, _> = (0..look.runs)
+        .map(|number| index.checked(meta, &run_name(number)))
+        .collect();
+    let recent = index.checked(meta, "recent")?;
+    Known::new(runs?, &recent).ok_or(Fault::Damaged)
+}
+
+fn run_name(number: usize) -> String {
+    format!("names {number}")
+}
+
 /// What the rows of an address come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sum {
@@ -479,6 +492,8 @@ pub(super) struct Writing<'a> {
     index: &'a Opened,
     txn: WriteTransaction,
     boxes: HashMap<u64, Sum>,
+    /// How many runs of names there are, if one was written.
+    runs: usize,
 }
 
 type RowTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
@@ -491,25 +506,18 @@ impl Writing<'_> {
 
     pub(super) fn known(&self) -> Result<Known, Fault> {
         let meta = self.txn.open_table(META).map_err(fault)?;
-        Known::new(
-            self.index.checked(&meta, "names")?,
-            self.index.checked(&meta, "recent")?,
-        )
-        .ok_or(Fault::Damaged)
+        known(self.index, &meta)
     }
 
-    /// Adds rows; given in their order they are written fastest.
-    pub(super) fn add(&mut self, rows: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Fault> {
+    /// Adds rows, in their order: so they are written fastest and take the least room.
+    pub(super) fn add(&mut self, rows: &Rows) -> Result<(), Fault> {
         let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
         let mut sums = HashMap::new();
-        for (key, value) in rows {
+        for (key, value) in rows.in_order() {
             let check = row::check(self.index, key, value).ok_or(Fault::Damaged)?;
             let mailbox = row::mailbox(key).ok_or(Fault::Damaged)?;
-            if table
-                .insert(key.as_slice(), value.as_slice())
-                .map_err(fault)?
-                .is_none()
-            {
+            let old = table.insert(key, value).map_err(fault)?;
+            if old.is_none() {
                 let sum: &mut Sum = sums.entry(mailbox).or_default();
                 sum.add(check);
             }
@@ -520,6 +528,23 @@ impl Writing<'_> {
             sum.count = sum.count.wrapping_add(change.count);
             sum.sum = sum.sum.wrapping_add(change.sum);
         }
+        Ok(())
+    }
+
+    /// Writes a run of names that is full.
+    pub(super) fn spill(&mut self, known: &mut Known) -> Result<(), Fault> {
+        while let Some((number, run)) = known.full_run() {
+            self.put(&run_name(number), run)?;
+            self.runs = number + 1;
+        }
+        Ok(())
+    }
+
+    fn put(&self, name: &str, mut bytes: Vec<u8>) -> Result<(), Fault> {
+        let sum = self.index.hash(&[name.as_bytes(), &bytes]);
+        bytes.extend(sum.to_le_bytes());
+        let mut meta = self.txn.open_table(META).map_err(fault)?;
+        meta.insert(name, bytes.as_slice()).map_err(fault)?;
         Ok(())
     }
 
@@ -560,7 +585,11 @@ impl Writing<'_> {
         Ok(self.boxes.entry(mailbox).or_insert(sum))
     }
 
-    pub(super) fn finish(self, look: &Look, known: Option<&Known>) -> Result<(), Fault> {
+    pub(super) fn finish(
+        mut self,
+        look: &mut Look,
+        known: Option<&mut Known>,
+    ) -> Result<(), Fault> {
         {
             let mut table = self.txn.open_table(BOXES).map_err(fault)?;
             for (&mailbox, sum) in &self.boxes {
@@ -572,21 +601,16 @@ impl Writing<'_> {
                         .map_err(fault)?;
                 }
             }
-            let mut meta = self.txn.open_table(META).map_err(fault)?;
-            let mut put = |name: &'static str, mut bytes: Vec<u8>| -> Result<(), Fault> {
-                let sum = self.index.hash(&[name.as_bytes(), &bytes]);
-                bytes.extend(sum.to_le_bytes());
-                meta.insert(name, bytes.as_slice()).map_err(fault)?;
-                Ok(())
-            };
-            put("look", look.encode())?;
-            if let Some(known) = known {
-                if let Some(base) = known.changed_base() {
-                    put("names", base)?;
-                }
-                put("recent", known.recent())?;
-            }
         }
+        if let Some(known) = known {
+            self.spill(known)?;
+            for (number, run) in known.cleaned_runs() {
+                self.put(&run_name(number), run)?;
+            }
+            self.put("recent", known.recent())?;
+        }
+        look.runs = look.runs.max(self.runs);
+        self.put("look", look.encode())?;
         self.txn.commit().map_err(fault)
     }
 }

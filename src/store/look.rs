@@ -27,6 +27,8 @@ use crate::server::ScanProgress;
 const FULL_CHECK: Duration = Duration::from_secs(600);
 /// So many names are held at once.
 const CHUNK: usize = 16 * 1024;
+/// So many octets of rows are held at once.
+const HELD: usize = 20 << 20;
 /// So few new files are read by one thread.
 const FEW: usize = 64;
 /// So many rows of an address are compared with their files when the directory has changed.
@@ -247,6 +249,10 @@ struct Looking<'a> {
     pending: Vec<(Place, Vec<u8>)>,
     problems: Vec<Problem>,
     misfits: HashSet<String>,
+    /// Rows that are not written yet: many at once take less room.
+    rows: Rows,
+    /// Another process has written since this look began.
+    is_contested: bool,
     unsettled: Vec<New>,
     wait: Duration,
     look: u64,
@@ -296,6 +302,8 @@ impl<'a> Looking<'a> {
             pending: Vec::new(),
             problems: Vec::new(),
             misfits: HashSet::new(),
+            rows: Rows::default(),
+            is_contested: false,
             unsettled: Vec::new(),
             wait: Duration::ZERO,
             look: store.next_look(),
@@ -475,7 +483,8 @@ impl<'a> Looking<'a> {
         }
         let writing = self.index.write()?;
         let now = writing.look()?;
-        if self.known.is_none() || now.generation != self.before.generation {
+        self.is_contested = now.generation != self.before.generation;
+        if self.known.is_none() || self.is_contested {
             self.known = Some(writing.known()?);
         }
         self.number = now.number.wrapping_add(1);
@@ -576,11 +585,10 @@ impl<'a> Looking<'a> {
         let (Some(known), Some(writing)) = (&mut self.known, &mut self.writing) else {
             return Ok(());
         };
-        let mut encoded = Vec::with_capacity(files.len());
         let mut came = Vec::with_capacity(files.len());
         let mut left = Vec::new();
         for (new, rows) in files {
-            if !known.of(new.hash).is_empty() {
+            if self.is_contested && !known.of(new.hash).is_empty() {
                 // Another process was faster.
                 continue;
             }
@@ -590,7 +598,7 @@ impl<'a> Looking<'a> {
                     order.and_then(|order| Some((order, row.encode(self.index, mailbox, order)?)));
                 match written {
                     Some((order, row)) => {
-                        encoded.push(row);
+                        self.rows.push(&row.0, &row.1);
                         came.push(Seen {
                             hash: new.hash,
                             mailbox,
@@ -601,9 +609,11 @@ impl<'a> Looking<'a> {
                 }
             }
         }
-        encoded.sort_unstable();
-        writing.add(&encoded)?;
         known.add(came);
+        writing.spill(known)?;
+        if self.rows.size() > HELD {
+            writing.add(&std::mem::take(&mut self.rows))?;
+        }
         for new in left {
             let text = "the index cannot hold this file: its name or time is out of the ordinary";
             self.leave(new, Some(Problem::new(text)));
@@ -681,23 +691,21 @@ impl<'a> Looking<'a> {
             return Ok(looked);
         }
         self.begin()?;
-        let Some(writing) = self.writing.take() else {
+        let Some(mut writing) = self.writing.take() else {
             return Ok(looked);
         };
         let now = writing.look()?;
-        let mut known = self.known.take();
-        if let Some(known) = &mut known {
-            known.settle();
-        }
         let full = full_check.or(is_first.then(seconds_since_1970));
-        let look = Look {
+        let mut look = Look {
             generation: now.generation.wrapping_add(1),
+            runs: now.runs,
             number: self.number,
             proven,
             pending: self.pending,
             full_check: full.unwrap_or(now.full_check),
         };
-        writing.finish(&look, known.as_ref())?;
+        writing.add(&self.rows)?;
+        writing.finish(&mut look, self.known.as_mut())?;
         Ok(looked)
     }
 }

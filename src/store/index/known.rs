@@ -1,8 +1,8 @@
 //! The names of all files that were seen, as keyed hashes, and where their rows are.
 //!
-//! Which of a million names are new is the costly question of a look. The hashes of all are one
-//! value of the index, and a second, short one holds what changed since: a look that finds a few
-//! new files does not write a million hashes again.
+//! Which of a million names are new is the costly question of a look. The hashes stand in sorted
+//! runs, each a value of the index, and what changed since in a short list: a look that finds a
+//! few new files does not write a million hashes again, and the first look holds only one run.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -18,8 +18,10 @@ pub(in crate::store) struct Seen {
 }
 
 const LEN: usize = 28;
-/// In `recent`, an octet before each says whether it came or went.
+/// In the list of changes, an octet before each says whether it came or went.
 const RECENT_LEN: usize = LEN + 1;
+/// So many changes become a run.
+const RUN: usize = 64 * 1024;
 
 impl Seen {
     fn encode(&self) -> [u8; LEN] {
@@ -69,20 +71,22 @@ pub(in crate::store) type Hashes = HashSet<u64, BuildHasherDefault<Identity>>;
 
 #[derive(Debug, Default)]
 pub(in crate::store) struct Known {
-    /// Sorted.
-    base: Vec<u8>,
+    /// Each sorted.
+    runs: Vec<Vec<u8>>,
+    /// Runs that were written in this look and are not held any more.
+    spilled: usize,
     added: Vec<Seen>,
     removed: HashSet<Seen>,
-    base_changed: bool,
 }
 
 impl Known {
-    pub(super) fn new(base: Vec<u8>, recent: Vec<u8>) -> Option<Self> {
-        if base.len() % LEN != 0 || recent.len() % RECENT_LEN != 0 {
+    pub(super) fn new(runs: Vec<Vec<u8>>, recent: &[u8]) -> Option<Self> {
+        let is_whole = runs.iter().all(|run| run.len() % LEN == 0);
+        if !is_whole || recent.len() % RECENT_LEN != 0 {
             return None;
         }
         let mut known = Self {
-            base,
+            runs,
             ..Self::default()
         };
         for item in recent.chunks_exact(RECENT_LEN) {
@@ -99,38 +103,26 @@ impl Known {
 
     /// The hashes of all names.
     pub(in crate::store) fn hashes(&self) -> Hashes {
-        let count = self.base.len() / LEN + self.added.len();
+        let in_runs: usize = self.runs.iter().map(|run| run.len() / LEN).sum();
+        let count = in_runs + self.added.len();
         let mut hashes = Hashes::with_capacity_and_hasher(count, BuildHasherDefault::default());
-        hashes.extend(self.all().map(|seen| seen.hash));
+        let in_runs = self.runs.iter().flat_map(|run| run.chunks_exact(LEN));
+        for seen in in_runs.filter_map(Seen::decode) {
+            if self.removed.is_empty() || !self.removed.contains(&seen) {
+                hashes.insert(seen.hash);
+            }
+        }
+        hashes.extend(self.added.iter().map(|seen| seen.hash));
         hashes
-    }
-
-    fn all(&self) -> impl Iterator<Item = Seen> + '_ {
-        let base = self.base.chunks_exact(LEN).filter_map(Seen::decode);
-        base.filter(|seen| self.removed.is_empty() || !self.removed.contains(seen))
-            .chain(self.added.iter().copied())
     }
 
     /// Where the rows of a name are; several when it is for several addresses.
     pub(in crate::store) fn of(&self, hash: u64) -> Vec<Seen> {
-        let count = self.base.len() / LEN;
-        let item = |index: usize| {
-            let start = index.checked_mul(LEN)?;
-            Seen::decode(self.base.get(start..start.checked_add(LEN)?)?)
-        };
-        let (mut low, mut high) = (0, count);
-        while low < high {
-            let middle = low.midpoint(high);
-            match item(middle) {
-                Some(seen) if seen.hash < hash => low = middle + 1,
-                _ => high = middle,
-            }
-        }
-        let in_base = (low..count)
-            .map_while(|index| item(index).filter(|seen| seen.hash == hash))
-            .filter(|seen| !self.removed.contains(seen));
         let added = self.added.iter().copied().filter(|seen| seen.hash == hash);
-        in_base.chain(added).collect()
+        let mut found: Vec<Seen> = self.runs.iter().flat_map(|run| in_run(run, hash)).collect();
+        found.retain(|seen| !self.removed.contains(seen));
+        found.extend(added);
+        found
     }
 
     pub(in crate::store) fn add(&mut self, seen: impl IntoIterator<Item = Seen>) {
@@ -138,45 +130,35 @@ impl Known {
     }
 
     pub(in crate::store) fn remove(&mut self, hash: u64) {
-        for seen in self.of(hash) {
-            match self.added.iter().position(|added| *added == seen) {
-                Some(at) => drop(self.added.swap_remove(at)),
-                None => drop(self.removed.insert(seen)),
-            }
-        }
+        self.added.retain(|seen| seen.hash != hash);
+        self.removed.extend(self.of(hash));
     }
 
-    /// Works what changed into the sorted hashes when it has become much.
-    pub(in crate::store) fn settle(&mut self) {
-        let recent = self.added.len() + self.removed.len();
-        if recent < 4096 + self.base.len() / LEN / 16 {
-            return;
+    /// A run that is full, and its number: to be written.
+    pub(super) fn full_run(&mut self) -> Option<(usize, Vec<u8>)> {
+        if self.added.len() < RUN {
+            return None;
         }
         let mut added = std::mem::take(&mut self.added);
         added.sort_unstable();
-        let mut base = Vec::with_capacity(self.base.len() + added.len() * LEN);
-        let mut added = added.into_iter().peekable();
-        for item in self.base.chunks_exact(LEN) {
-            let Some(seen) = Seen::decode(item) else {
-                continue;
-            };
-            while let Some(before) = added.next_if(|before| *before < seen) {
-                base.extend(before.encode());
-            }
-            if !self.removed.contains(&seen) {
-                base.extend(item);
-            }
-        }
-        for rest in added {
-            base.extend(rest.encode());
-        }
-        self.base = base;
-        self.removed.clear();
-        self.base_changed = true;
+        self.spilled += 1;
+        let run = added.iter().flat_map(Seen::encode).collect();
+        Some((self.runs.len() + self.spilled - 1, run))
     }
 
-    pub(super) fn changed_base(&self) -> Option<Vec<u8>> {
-        self.base_changed.then(|| self.base.clone())
+    /// When much was removed, all runs without it: to be written anew.
+    pub(super) fn cleaned_runs(&mut self) -> Vec<(usize, Vec<u8>)> {
+        if self.removed.len() < RUN {
+            return Vec::new();
+        }
+        let removed = std::mem::take(&mut self.removed);
+        for run in &mut self.runs {
+            let kept = run
+                .chunks_exact(LEN)
+                .filter(|item| Seen::decode(item).is_some_and(|seen| !removed.contains(&seen)));
+            *run = kept.flatten().copied().collect();
+        }
+        self.runs.iter().cloned().enumerate().collect()
     }
 
     pub(super) fn recent(&self) -> Vec<u8> {
@@ -188,6 +170,26 @@ impl Known {
         }
         bytes
     }
+}
+
+/// The files of that hash in a sorted run.
+fn in_run(run: &[u8], hash: u64) -> Vec<Seen> {
+    let count = run.len() / LEN;
+    let item = |index: usize| {
+        let start = index.checked_mul(LEN)?;
+        Seen::decode(run.get(start..start.checked_add(LEN)?)?)
+    };
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low.midpoint(high);
+        match item(middle) {
+            Some(seen) if seen.hash < hash => low = middle + 1,
+            _ => high = middle,
+        }
+    }
+    (low..count)
+        .map_while(|index| item(index).filter(|seen| seen.hash == hash))
+        .collect()
 }
 
 #[cfg(test)]
@@ -205,22 +207,27 @@ mod tests {
         }
     }
 
+    fn run(hashes: &[u64]) -> Vec<u8> {
+        let mut sorted: Vec<_> = hashes.iter().map(|&hash| seen(hash)).collect();
+        sorted.sort_unstable();
+        sorted.iter().flat_map(Seen::encode).collect()
+    }
+
     proptest::proptest! {
         #[test]
         fn it_knows_what_came_and_did_not_go(
             first in proptest::collection::hash_set(0u64..50, 0..40),
-            gone in proptest::collection::hash_set(0u64..50, 0..20),
+            gone in proptest::collection::hash_set(0u64..99, 0..20),
             second in proptest::collection::hash_set(50u64..99, 0..20),
         ) {
-            let mut sorted: Vec<_> = first.iter().map(|&hash| seen(hash)).collect();
-            sorted.sort_unstable();
-            let base = sorted.iter().flat_map(Seen::encode).collect();
-            let mut known = Known::new(base, Vec::new()).unwrap();
-            gone.iter().for_each(|&hash| known.remove(hash));
+            let all: Vec<u64> = first.iter().copied().collect();
+            let (one, two) = all.split_at(all.len() / 2);
+            let mut known = Known::new(vec![run(one), run(two)], &[]).unwrap();
             known.add(second.iter().map(|&hash| seen(hash)));
-            let again = Known::new(known.base.clone(), known.recent()).unwrap();
+            gone.iter().for_each(|&hash| known.remove(hash));
+            let again = Known::new(known.runs.clone(), &known.recent()).unwrap();
             for known in [known, again] {
-                let mut expected: Vec<_> = first.difference(&gone).chain(&second).copied().collect();
+                let mut expected: Vec<_> = first.union(&second).filter(|hash| !gone.contains(hash)).copied().collect();
                 let mut found: Vec<_> = known.hashes().into_iter().collect();
                 expected.sort_unstable();
                 found.sort_unstable();
@@ -234,18 +241,22 @@ mod tests {
     }
 
     #[test]
-    fn much_that_changed_is_worked_in() {
+    fn many_changes_become_a_run_and_many_removals_clean_them() {
         let mut known = Known::default();
-        known.add((0..5000).map(seen));
-        known.settle();
-        assert!(known.added.is_empty() && known.changed_base().is_some());
-        (0..4500).for_each(|hash| known.remove(hash));
-        known.add((6000..6100).map(seen));
-        known.settle();
+        let many = u64::try_from(RUN).unwrap();
+        known.add((0..many - 1).map(seen));
+        assert_eq!(known.full_run(), None);
+        known.add([seen(many)]);
+        let (number, written) = known.full_run().unwrap();
+        assert_eq!((number, written.len()), (0, RUN * LEN));
+        assert!(written.chunks_exact(LEN).is_sorted());
+        let mut known = Known::new(vec![written], &known.recent()).unwrap();
+        assert!(known.cleaned_runs().is_empty());
+        (0..=many).for_each(|hash| known.removed.extend([seen(hash)]));
+        known.removed.remove(&seen(7));
+        let cleaned = known.cleaned_runs();
+        assert_eq!(cleaned, [(0, run(&[7]))]);
+        assert_eq!(known.of(7), [seen(7)]);
         assert!(known.removed.is_empty());
-        assert_eq!(known.hashes().len(), 600);
-        assert_eq!(known.of(6001), [seen(6001)]);
-        assert_eq!(known.of(1), []);
-        assert!(known.base.chunks_exact(LEN).is_sorted());
     }
 }

@@ -9,6 +9,8 @@ use crate::store::drop::Place;
 pub(in crate::store) struct Look {
     /// Goes up by one with every change of the index.
     pub(in crate::store) generation: u64,
+    /// How many runs of names there are.
+    pub(in crate::store) runs: usize,
     /// The number of the last look that found something new.
     pub(in crate::store) number: u32,
     /// The state of the directories, if it proves that nothing came since when it is the same.
@@ -24,6 +26,7 @@ impl Look {
         let mut out = Vec::new();
         put_number(&mut out, self.generation);
         put_number(&mut out, u64::from(self.number));
+        put_number(&mut out, self.runs as u64);
         put_number(&mut out, self.full_check);
         let stamps = self.proven.as_deref().unwrap_or_default();
         put_number(&mut out, stamps.len() as u64);
@@ -49,6 +52,7 @@ impl Look {
         let rest = &mut bytes;
         let generation = take_number(rest)?;
         let number = u32::try_from(take_number(rest)?).ok()?;
+        let runs = usize::try_from(take_number(rest)?).ok()?;
         let full_check = take_number(rest)?;
         let mut stamps = Vec::new();
         for _ in 0..take_number(rest)? {
@@ -72,6 +76,7 @@ impl Look {
         }
         Some(Self {
             generation,
+            runs,
             number,
             proven: (!stamps.is_empty()).then_some(stamps),
             pending,

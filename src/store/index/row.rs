@@ -258,7 +258,19 @@ pub(in crate::store) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
+    /// Octets in all.
+    pub(in crate::store) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The rows in the order of their keys.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_unstable_by_key(|&index| self.raw(index).map(|(key, _)| key));
+        order.into_iter().filter_map(|index| self.raw(index))
+    }
+
+    pub(in crate::store) fn push(&mut self, key: &[u8], value: &[u8]) {
         self.bytes.extend(key);
         let at = self.bytes.len();
         self.bytes.extend(value);
