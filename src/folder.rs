@@ -8,6 +8,7 @@ use crate::message::Message;
 use crate::messages::Messages;
 use crate::session::Session;
 use crate::store::Whose;
+use crate::stream::{Cursor, MessageStream, Since};
 
 /// Which folder (`CdoFolderTypes`).
 ///
@@ -113,6 +114,78 @@ impl Inbox {
         let key = self.0.key();
         let listing = store.list(Whose::Address(key))?;
         Ok(Messages::new(store, Some(&self.0), listing))
+    }
+
+    /// How many messages there are, without reading them: with an index a look-up.
+    ///
+    /// # Errors
+    /// As [`messages`](Inbox::messages).
+    pub fn count(&self) -> Result<u64> {
+        self.0
+            .server()
+            .drop_store()?
+            .count(Whose::Address(self.0.key()))
+    }
+
+    /// All messages, oldest first, however many: a few at a time are held. One that comes while it
+    /// runs is among them, one that is deleted meanwhile fails when it is opened.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # let server = cdonts::MailServer::temporary()?;
+    /// # let session = cdonts::Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+    /// for message in session.inbox().stream()? {
+    ///     println!("{}", message?.subject());
+    /// }
+    /// // The ten newest, without reading the rest:
+    /// for message in session.inbox().newest_first()?.take(10) {
+    ///     println!("{}", message?.subject());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`messages`](Inbox::messages).
+    pub fn stream(&self) -> Result<MessageStream> {
+        MessageStream::open(&self.0, false)
+    }
+
+    /// The same from the newest message on.
+    ///
+    /// # Errors
+    /// As [`messages`](Inbox::messages).
+    pub fn newest_first(&self) -> Result<MessageStream> {
+        MessageStream::open(&self.0, true)
+    }
+
+    /// The messages that came since a cursor was given out, in the order in which they were first
+    /// seen, and the cursor for the next time. Neither a clock nor a file that is put there late
+    /// can hide one. The first time, take `Cursor::default()`. A cursor of another index, which
+    /// was made since because the old one was lost, begins anew: all messages come once more.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # let server = MailServer::temporary()?;
+    /// # let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+    /// let mut cursor = Cursor::default();
+    /// # NewMail::new(&server).from("a@example.com").to("jane@example.com").subject("1").send()?;
+    /// let since = session.inbox().messages_since(&cursor)?;
+    /// assert_eq!(since.messages.len(), 1);
+    /// cursor = since.cursor;
+    /// assert_eq!(session.inbox().messages_since(&cursor)?.messages.len(), 0);
+    /// let stored: String = cursor.to_string(); // and later
+    /// assert_eq!(stored.parse::<Cursor>()?, cursor);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotSupported`](ErrorKind::NotSupported) without an index: the feature `index` is off, or
+    /// there is no state directory. Else as [`messages`](Inbox::messages).
+    pub fn messages_since(&self, cursor: &Cursor) -> Result<Since> {
+        Since::read(&self.0, cursor)
     }
 
     /// Waits for a message that `accept` takes, also among those that are there already.

@@ -72,6 +72,7 @@ struct Opened {
 pub(crate) struct DirEntry {
     pub(crate) name: OsString,
     /// The number of the file; 0 where a directory does not tell it.
+    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "for the index"))]
     pub(crate) inode: u64,
 }
 
@@ -179,8 +180,8 @@ impl Dir {
     pub(crate) fn open(&self, name: impl AsRef<OsStr>) -> Result<File> {
         let name = name.as_ref();
         let file = self.call(Op::Open, name, || self.0.handle.open(name))?;
-        let file = File::new(file, self.0.path.join(name), self.0.probe.clone());
-        match file.stat()?.kind {
+        let file = File::new(file, self.0.path.join(name), self.0.probe.clone())?;
+        match file.opened().kind {
             Kind::File => Ok(file),
             _ => Err(Failure::irregular(self.0.path.join(name))),
         }

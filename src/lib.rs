@@ -38,6 +38,8 @@ mod headers;
 mod importance;
 mod limits;
 mod locale;
+#[cfg(all(test, feature = "index"))]
+mod looks;
 pub mod manual;
 mod message;
 mod message_file;
@@ -58,6 +60,7 @@ mod server;
 mod session;
 mod state;
 mod store;
+mod stream;
 pub mod time;
 mod transport;
 
@@ -88,3 +91,4 @@ pub use sent::Sent;
 pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgress};
 pub use session::Session;
 pub use store::Writer;
+pub use stream::{Cursor, MessageStream, Since};

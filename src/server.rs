@@ -192,6 +192,16 @@ impl MailServer {
         Ok(Messages::new(store, None, store.list(Whose::Nobody)?))
     }
 
+    /// Compares what the index knows of every file with its state. The first listing after ten
+    /// minutes does it by itself where a program may rewrite files in place
+    /// ([`Writer::InPlace`](crate::Writer::InPlace)); without an index every listing does.
+    ///
+    /// # Errors
+    /// When there is no drop or it cannot be listed.
+    pub fn check_all(&self) -> Result<()> {
+        self.drop_store()?.check_all()
+    }
+
     /// What is wrong with single files of the drop, by name: for the owner of the server, since
     /// the names may be of anybody's mail. Files that cannot be read, or are still being written.
     ///

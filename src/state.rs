@@ -18,6 +18,7 @@ pub(crate) use setting::Setting;
 #[derive(Debug)]
 pub(crate) struct Dirs {
     /// The state directory itself.
+    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "for the index"))]
     pub(crate) root: Dir,
     pub(crate) locks: Dir,
     pub(crate) staging: Dir,

@@ -16,7 +16,7 @@ pub(crate) mod settle;
 
 pub(crate) use drop::{DropRules, DropStore, is_maildir};
 pub(crate) use entry::Entry;
-pub(crate) use listing::{Entries, Listing};
+pub(crate) use listing::{Entries, Listing, Page, Position};
 pub(crate) use origin::{DropOrigin, FileBytes};
 pub(crate) use remove::{give_back, recover_removing};
 pub(crate) use scan::Whose;

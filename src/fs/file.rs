@@ -10,16 +10,30 @@ use super::{Failure, Op, Probe, Result, Stat};
 pub(crate) struct File {
     file: std::fs::File,
     path: PathBuf,
+    /// Its state when it was opened.
+    opened: Stat,
     probe: Probe,
 }
 
 impl File {
-    pub(super) fn new(file: std::fs::File, path: PathBuf, probe: Probe) -> Self {
-        Self { file, path, probe }
+    pub(super) fn new(file: std::fs::File, path: PathBuf, probe: Probe) -> Result<Self> {
+        let stat = || file.metadata().map(|metadata| Stat::from(&metadata));
+        let opened = probe.call(Op::Stat, &path, stat)?;
+        Ok(Self {
+            file,
+            path,
+            opened,
+            probe,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its state when it was opened.
+    pub(crate) fn opened(&self) -> Stat {
+        self.opened
     }
 
     pub(crate) fn stat(&self) -> Result<Stat> {
@@ -80,7 +94,7 @@ impl NewFile {
         let file = self
             .probe
             .call(Op::Open, &self.path, || self.file.try_clone())?;
-        Ok(File::new(file, self.path.clone(), self.probe.clone()))
+        File::new(file, self.path.clone(), self.probe.clone())
     }
 
     pub(crate) fn write_failure(&self, source: io::Error) -> Failure {

@@ -67,7 +67,9 @@ pub(crate) struct DropRules {
     pub(crate) durable: bool,
     pub(crate) limits: Limits,
     /// How many threads read new files; as many as there are processors, but at most 8, without.
+    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "for the index"))]
     pub(crate) threads: Option<NonZero<usize>>,
+    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "for the index"))]
     pub(crate) progress: Progress,
 }
 

@@ -12,7 +12,7 @@
 mod backend;
 mod known;
 mod meta;
-mod row;
+pub(super) mod row;
 
 use std::collections::HashMap;
 use std::hash::Hasher;
@@ -33,7 +33,8 @@ use crate::state::new_id;
 use backend::Backend;
 pub(super) use known::{Known, Seen};
 pub(super) use meta::Look;
-pub(super) use row::{Order, Row, Rows, name_bytes, os_name};
+pub(crate) use row::Rows;
+pub(super) use row::{Order, Row, name_bytes, os_name};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");

@@ -22,6 +22,23 @@ pub(crate) enum Entries {
     Indexed(super::index::Rows),
 }
 
+/// A place in the order of an index: behind a message, whoever's it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) index: [u8; 16],
+    pub(crate) key: Vec<u8>,
+}
+
+/// Some messages in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// Behind the last of them.
+    pub(crate) end: Option<Position>,
+    /// There are no more now.
+    pub(crate) is_last: bool,
+}
+
 impl Entries {
     pub(crate) fn len(&self) -> usize {
         match self {

@@ -8,13 +8,13 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::num::NonZero;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::drop::{DropStore, Place};
 use super::index::{Fault, Known, Look, Opened, Order, Row, Rows, Seen, Stop, Writing};
-use super::index::{guarded, name_bytes, os_name};
-use super::listing::{Entries, Listing};
+use super::index::{guarded, name_bytes, os_name, row};
+use super::listing::{Entries, Listing, Page, Position};
 use super::marks::{self, Marked};
 use super::origin::OpenedEntry;
 use super::scan::Whose;
@@ -55,7 +55,7 @@ enum Judged {
 
 /// How thorough a look is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
+pub(super) enum Depth {
     /// What is new.
     New,
     /// The state of every file is compared.
@@ -100,29 +100,61 @@ impl DropStore {
         })
     }
 
-    /// At most `most` messages of somebody on one side of a key, without reading the rest.
+    /// At most `most` messages of somebody on one side of a key, without reading the rest. A key
+    /// of another index counts for none. Looks at the drop first if `looks`.
     pub(super) fn page_by_index(
         &self,
         whose: Whose<'_>,
-        from: Option<&[u8]>,
+        from: Option<&Position>,
         backwards: bool,
         most: usize,
-        depth: Option<Depth>,
-    ) -> Option<Result<(Rows, [u8; 16])>> {
+        looks: bool,
+    ) -> Option<Result<Page>> {
         let page = |index: &Opened| {
             let mailbox = self.mailbox(index, whose);
-            let rows = index.read()?.page(mailbox, from, backwards, most)?;
-            Ok((rows, index.id()))
+            let of_this = from.filter(|from| from.index == index.id());
+            let from = of_this.map(|from| row::key_of(mailbox, &from.key));
+            let mut rows = index
+                .read()?
+                .page(mailbox, from.as_deref(), backwards, most)?;
+            let is_last = rows.len() < most;
+            let last = rows.raw(rows.len().wrapping_sub(1));
+            let end = last
+                .and_then(|(key, _)| row::below_mailbox(key))
+                .map(|key| Position {
+                    index: index.id(),
+                    key: key.to_vec(),
+                });
+            self.hide_marked(&mut rows)?;
+            let rows = (0..rows.len()).filter_map(|at| rows.get(at));
+            Ok(Page {
+                entries: rows.map(|row| Arc::new(row.entry)).collect(),
+                end: end.or_else(|| of_this.cloned()),
+                is_last,
+            })
         };
-        match depth {
-            Some(depth) => self.with_index(depth, |index, _| page(index)),
-            None => self.with_opened(page),
+        if looks {
+            self.with_index(Depth::New, |index, _| page(index))
+        } else {
+            self.with_opened(page)
         }
     }
 
-    /// Looks at the drop; `Full` compares the state of every file.
-    pub(super) fn refresh_index(&self, depth: Depth) -> Option<Result<()>> {
-        self.with_index(depth, |_, _| Ok(()))
+    /// As if the last full check had been at that time.
+    #[cfg(test)]
+    pub(crate) fn pretend_full_check_at(&self, time: u64) {
+        let done = self.with_opened(|index| {
+            let writing = index.write()?;
+            let mut look = writing.look()?;
+            look.full_check = time;
+            Ok(writing.finish(&mut look, None)?)
+        });
+        done.unwrap().unwrap();
+    }
+
+    /// Looks at the drop and compares the state of every file.
+    pub(super) fn check_by_index(&self) -> Option<Result<()>> {
+        self.with_index(Depth::Full, |_, _| Ok(()))
     }
 
     fn with_index<T>(
@@ -363,16 +395,15 @@ impl<'a> Looking<'a> {
                 {
                     continue;
                 }
-                let mut is_suspect = suspects.contains(&hash);
-                if let Some(marked) = &mut marked_bases {
-                    is_suspect |= self.marked.has_base(base);
-                    marked.insert(base.to_vec());
-                }
                 let is_known = unseen.remove(&hash);
-                if is_known
-                    && !is_suspect
-                    && !(is_full && self.has_changed(*place, &entry.name, hash)?)
-                {
+                if let Some(marked) = &mut marked_bases {
+                    marked.insert(base.to_vec());
+                    if is_known && self.marked.has_base(base) {
+                        self.finish_marked(*place, &entry.name, hash)?;
+                    }
+                }
+                let is_old = is_known && !suspects.contains(&hash);
+                if is_old && !(is_full && self.has_changed(*place, &entry.name, hash)?) {
                     continue;
                 }
                 if is_known {
@@ -403,6 +434,23 @@ impl<'a> Looking<'a> {
             let is_absence =
                 store.nothing_in_removal() && times.is_some() && times == store.stamps();
             store.sweep_marks(&self.marked, &self.misfits, is_absence.then_some(&present));
+        }
+        Ok(())
+    }
+
+    /// Removes a file that the last of its readers has deleted, if he died over it.
+    fn finish_marked(&mut self, place: Place, name: &OsStr, hash: u64) -> Result<(), Stop> {
+        let store = self.store;
+        let Ok((file, place, name)) = store.open(place, name) else {
+            return Ok(());
+        };
+        let Ok(opened) = OpenedEntry::read(store, file) else {
+            return Ok(());
+        };
+        let deleted = store.deleted_by(&self.marked, &name, &opened, &mut self.misfits);
+        if deleted.is_ok_and(|by| !by.is_empty() && store.is_deleted_by_all(&opened.run, &by)) {
+            store.finish_removal(place, &name, &opened);
+            self.forget(&mut vec![hash])?;
         }
         Ok(())
     }

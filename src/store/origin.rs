@@ -46,7 +46,7 @@ impl OpenedEntry {
     /// Reads state and run from the descriptor that was opened.
     pub(super) fn read(store: &DropStore, file: File) -> Result<Self> {
         const FIRST: usize = 4096;
-        let stamp = file.stat()?.stamp;
+        let stamp = file.opened().stamp;
         let mut head = Vec::new();
         let mut wanted = FIRST;
         let most = most_head(&store.rules.limits);
@@ -73,12 +73,13 @@ impl OpenedEntry {
     /// Reads on until the header section below the run is whole, or as long as one may be.
     pub(super) fn section(&mut self, limits: &Limits) -> Result<&[u8]> {
         let most = self.run.end.saturating_add(limits.header_section);
-        let mut wanted = self.head.len().max(self.run.end.saturating_add(4096));
+        let mut wanted = self.head.len();
         loop {
             grow(&self.file, &mut self.head, wanted)?;
             let below = self.head.get(self.run.end..).unwrap_or_default();
-            let whole = self.head.len() < wanted || wanted >= most;
-            if whole || crate::format::envelope::header_end(below).is_some() {
+            let is_whole = self.head.len() as u64 >= self.stamp.size || self.head.len() < wanted;
+            let is_enough = wanted >= most || crate::format::envelope::header_end(below).is_some();
+            if is_whole || is_enough {
                 break;
             }
             wanted = wanted.saturating_mul(2).min(most);

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use super::drop::{DropStore, Place};
 use super::entry::{Entry, Summary};
-use super::listing::{Entries, Listing};
+use super::listing::{Entries, Listing, Page, Position};
 use super::marks::Marked;
 use super::origin::OpenedEntry;
 use super::settle::{Verdict, Writer};
@@ -69,6 +69,43 @@ impl DropStore {
             problems: scan.own_problems,
             unreadable: scan.problems.len(),
         })
+    }
+
+    /// How many complete messages somebody has.
+    pub(crate) fn count(&self, whose: Whose<'_>) -> Result<u64> {
+        #[cfg(feature = "index")]
+        if let Some(counted) = self.count_by_index(whose) {
+            return counted;
+        }
+        Ok(self.scan(whose)?.entries.len() as u64)
+    }
+
+    /// Some messages behind a place in the order, or before it; `None` without an index.
+    pub(crate) fn page(
+        &self,
+        whose: Whose<'_>,
+        from: Option<&Position>,
+        backwards: bool,
+        most: usize,
+        looks: bool,
+    ) -> Option<Result<Page>> {
+        #[cfg(feature = "index")]
+        return self.page_by_index(whose, from, backwards, most, looks);
+        #[cfg(not(feature = "index"))]
+        {
+            let _ = (whose, from, backwards, most, looks);
+            None
+        }
+    }
+
+    /// Compares what is known of every file with its state.
+    pub(crate) fn check_all(&self) -> Result<()> {
+        #[cfg(feature = "index")]
+        if let Some(checked) = self.check_by_index() {
+            return checked;
+        }
+        // Without an index every listing does.
+        Ok(())
     }
 
     /// The same by reading every file, oldest first by file time and then by name.

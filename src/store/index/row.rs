@@ -64,6 +64,15 @@ pub(super) fn prefix(mailbox: u64, order: Order) -> Vec<u8> {
     key
 }
 
+/// What of a key tells the order alone.
+pub(in crate::store) fn below_mailbox(key: &[u8]) -> Option<&[u8]> {
+    key.get(8..)
+}
+
+pub(in crate::store) fn key_of(mailbox: u64, below: &[u8]) -> Vec<u8> {
+    [&mailbox.to_be_bytes(), below].concat()
+}
+
 /// All keys of an address: from the first to the second, without it.
 pub(super) fn range(mailbox: u64) -> (Vec<u8>, Vec<u8>) {
     let start = mailbox.to_be_bytes().to_vec();
@@ -251,7 +260,7 @@ pub(super) fn take_number(rest: &mut &[u8]) -> Option<u64> {
 /// Rows as they stand in the index, read when they are asked for: a listing of a million messages
 /// is bytes, not a million objects.
 #[derive(Clone, Debug, Default)]
-pub(in crate::store) struct Rows {
+pub(crate) struct Rows {
     bytes: Vec<u8>,
     /// Where the value and where the row ends.
     ends: Vec<(usize, usize)>,

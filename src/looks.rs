@@ -1,0 +1,273 @@
+//! What a look at the drop costs: exactly which calls it makes, counted by the double of the file
+//! system; and what it may not conclude.
+
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+use crate::fs::double::Plan;
+use crate::fs::{Op, Probe};
+use crate::{MailServer, Session, Writer};
+
+struct Fixture {
+    root: TempDir,
+    plan: Arc<Plan>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["Pickup", "Drop", "State"] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+        }
+        Self {
+            root,
+            plan: Plan::new(),
+        }
+    }
+
+    fn drop_dir(&self) -> PathBuf {
+        self.root.path().join("Drop")
+    }
+
+    fn server_with(&self, probe: Probe) -> MailServer {
+        let mut builder = MailServer::builder()
+            .mailroot(self.root.path())
+            .drop_writer(Writer::Renames);
+        builder.probe = probe;
+        builder.open().unwrap()
+    }
+
+    /// A program that starts now, whose calls are counted.
+    fn watched(&self) -> MailServer {
+        let server = self.server_with(self.plan.probe());
+        self.plan.disarm();
+        server
+    }
+
+    fn write(&self, name: &str, to: &[&str], subject: &str) {
+        let run: String = to
+            .iter()
+            .map(|to| format!("X-Receiver: {to}@example.com\r\n"))
+            .collect();
+        let text = format!("X-Sender: s@x.example\r\n{run}Subject: {subject}\r\n\r\ntext\r\n");
+        std::fs::write(self.drop_dir().join(name), text).unwrap();
+    }
+
+    /// Makes the drop look as if nothing had happened in it for a while.
+    fn rest(&self, seconds: u64) {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
+        File::open(self.drop_dir())
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    }
+
+    /// Calls since the last time on the drop, and on what is in it.
+    fn calls(&self) -> (Vec<Op>, Vec<(Op, String)>) {
+        let drop = self.drop_dir();
+        let calls = self.plan.disarm();
+        let own = calls.iter().filter(|(_, path)| *path == drop);
+        let within = calls.iter().filter_map(|(op, path)| {
+            let name = path.strip_prefix(&drop).ok()?.to_str()?.to_owned();
+            (!name.is_empty()).then_some((*op, name))
+        });
+        (own.map(|(op, _)| *op).collect(), within.collect())
+    }
+}
+
+fn subjects(server: &MailServer, address: &str) -> Vec<String> {
+    let session = Session::logon_smtp(server, "", format!("{address}@example.com")).unwrap();
+    let messages = session.inbox().messages().unwrap();
+    messages
+        .iter()
+        .map(|message| message.subject().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_second_log_on_reads_no_message_and_does_not_list_the_drop() {
+    let fixture = Fixture::new();
+    for number in 0..5 {
+        fixture.write(&format!("{number}.eml"), &["jane"], &number.to_string());
+    }
+    fixture.rest(0);
+    let first = fixture.watched();
+    assert_eq!(subjects(&first, "jane").len(), 5);
+    let (own, within) = fixture.calls();
+    assert_eq!(own.iter().filter(|op| **op == Op::List).count(), 1);
+    let opened = within.iter().filter(|(op, _)| *op == Op::Open).count();
+    let read = within.iter().filter(|(op, _)| *op == Op::Read).count();
+    assert_eq!((opened, read), (5, 5), "{within:?}");
+    // Another program.
+    let second = fixture.watched();
+    assert_eq!(subjects(&second, "jane").len(), 5);
+    assert_eq!(subjects(&second, "joe").len(), 0);
+    let (own, within) = fixture.calls();
+    assert!(own.iter().all(|op| *op == Op::Stat), "{own:?}");
+    assert_eq!(within, []);
+}
+
+#[test]
+fn after_new_files_came_only_they_are_read() {
+    let fixture = Fixture::new();
+    for number in 0..300 {
+        fixture.write(&format!("{number}.eml"), &["joe"], "old");
+    }
+    fixture.rest(0);
+    assert_eq!(subjects(&fixture.watched(), "joe").len(), 300);
+    fixture.write("new1.eml", &["jane"], "new");
+    fixture.write("new2.eml", &["joe"], "new");
+    fixture.rest(1);
+    let server = fixture.watched();
+    assert_eq!(subjects(&server, "jane"), ["new"]);
+    let (own, within) = fixture.calls();
+    assert_eq!(own.iter().filter(|op| **op == Op::List).count(), 1);
+    let mut opened: Vec<_> = within
+        .iter()
+        .filter(|(op, _)| *op == Op::Open)
+        .map(|(_, name)| name.as_str())
+        .collect();
+    opened.sort_unstable();
+    assert_eq!(opened, ["new1.eml", "new2.eml"]);
+}
+
+#[test]
+fn a_directory_as_young_as_the_clock_proves_nothing() {
+    let fixture = Fixture::new();
+    fixture.write("a.eml", &["jane"], "a");
+    let young = SystemTime::now();
+    let touch = || {
+        File::open(fixture.drop_dir())
+            .unwrap()
+            .set_modified(young)
+            .unwrap()
+    };
+    touch();
+    let server = fixture.watched();
+    assert_eq!(subjects(&server, "jane"), ["a"]);
+    // Within the same tick of the clock.
+    fixture.write("b.eml", &["jane"], "b");
+    touch();
+    assert_eq!(subjects(&server, "jane"), ["a", "b"]);
+}
+
+#[test]
+fn a_file_that_was_unsettled_is_looked_at_again_although_the_directory_is_the_same() {
+    let fixture = Fixture::new();
+    let open = || {
+        MailServer::builder()
+            .mailroot(fixture.root.path())
+            .drop_writer(Writer::InPlace {
+                settle: Duration::from_millis(30),
+            })
+            .open()
+            .unwrap()
+    };
+    std::fs::write(fixture.drop_dir().join("a.eml"), "").unwrap();
+    fixture.rest(0);
+    assert_eq!(subjects(&open(), "jane"), [""; 0]);
+    fixture.write("a.eml", &["jane"], "now");
+    fixture.rest(0);
+    assert_eq!(subjects(&open(), "jane"), ["now"]);
+}
+
+#[test]
+fn deleting_in_any_way_is_seen_by_every_program() {
+    let fixture = Fixture::new();
+    for name in ["a", "b", "c"] {
+        fixture.write(&format!("{name}.eml"), &["jane", "joe"], name);
+    }
+    fixture.rest(0);
+    let (one, two) = (fixture.server_with(Probe::default()), fixture.watched());
+    assert_eq!(subjects(&one, "jane").len(), 3);
+    assert_eq!(subjects(&two, "jane").len(), 3);
+    // For one of two: the file stays, and so does the directory.
+    let session = Session::logon_smtp(&one, "", "jane@example.com").unwrap();
+    session
+        .inbox()
+        .messages()
+        .unwrap()
+        .get(0)
+        .unwrap()
+        .delete()
+        .unwrap();
+    fixture.rest(0);
+    assert_eq!(subjects(&two, "jane"), ["b", "c"]);
+    assert_eq!(subjects(&two, "joe"), ["a", "b", "c"]);
+    let inbox = Session::logon_smtp(&two, "", "jane@example.com")
+        .unwrap()
+        .inbox();
+    assert_eq!(inbox.count().unwrap(), 2);
+    // By another program, without a word to the index.
+    std::fs::remove_file(fixture.drop_dir().join("b.eml")).unwrap();
+    assert_eq!(subjects(&two, "jane"), ["c"]);
+    assert_eq!(subjects(&two, "joe"), ["a", "c"]);
+}
+
+#[test]
+fn a_name_that_comes_again_is_seen_at_once() {
+    let fixture = Fixture::new();
+    fixture.write("a.eml", &["jane"], "first");
+    fixture.rest(0);
+    let (one, two) = (fixture.server_with(Probe::default()), fixture.watched());
+    assert_eq!(subjects(&two, "jane"), ["first"]);
+    for round in 0..20 {
+        let session = Session::logon_smtp(&one, "", "jane@example.com").unwrap();
+        session
+            .inbox()
+            .messages()
+            .unwrap()
+            .get(0)
+            .unwrap()
+            .delete()
+            .unwrap();
+        let subject = format!("again {round}");
+        fixture.write("a.eml", &["jane"], &subject);
+        assert_eq!(subjects(&one, "jane"), [subject.clone()]);
+        assert_eq!(subjects(&two, "jane"), [subject]);
+    }
+}
+
+#[test]
+fn a_full_check_is_due_when_the_clock_was_ahead() {
+    let fixture = Fixture::new();
+    let open = || {
+        MailServer::builder()
+            .mailroot(fixture.root.path())
+            .drop_writer(Writer::InPlace {
+                settle: Duration::ZERO,
+            })
+            .open()
+            .unwrap()
+    };
+    fixture.write("a.eml", &["jane"], "hers");
+    fixture.rest(0);
+    let server = open();
+    assert_eq!(subjects(&server, "jane"), ["hers"]);
+    let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+    let hers = session.inbox().messages().unwrap().get(0).unwrap();
+    // In place: the directory does not change.
+    fixture.write("a.eml", &["joes"], "his");
+    fixture.rest(0);
+    let server = open();
+    assert_eq!(subjects(&server, "joes"), [""; 0]);
+    assert!(hers.text().is_err());
+    server
+        .drop_store()
+        .unwrap()
+        .pretend_full_check_at(u64::MAX / 2);
+    assert_eq!(subjects(&open(), "joes"), ["his"]);
+    assert_eq!(subjects(&open(), "jane"), [""; 0]);
+    // And whenever its owner wants.
+    fixture.write("a.eml", &["jane"], "hers again");
+    fixture.rest(0);
+    let server = open();
+    server.check_all().unwrap();
+    assert_eq!(subjects(&server, "jane"), ["hers again"]);
+}
