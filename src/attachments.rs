@@ -58,9 +58,9 @@ impl Attachments {
 
     /// A file that stood uuencoded in the text.
     pub(crate) fn push_file(&mut self, file: uuencode::File) {
-        let name = String::from_utf8_lossy(&file.name).into_owned();
+        let name = String::from_utf8_lossy(&file.name);
         self.0
-            .push(Attachment(MessagePart::of_file(name, file.content)));
+            .push(Attachment(MessagePart::of_file(&name, file.content)));
     }
 
     /// How many there are.

@@ -55,7 +55,7 @@ impl MessagePart {
     }
 
     /// A file that stands outside the structure.
-    pub(crate) fn of_file(name: String, content: Vec<u8>) -> Self {
+    pub(crate) fn of_file(name: &str, content: Vec<u8>) -> Self {
         let part = Part::of_file(name, content.len() as u64);
         let origin = Origin::Held(Arc::new(content));
         Self::new(&origin, Arc::new(part), false, &Limits::default())

@@ -1,5 +1,7 @@
 //! Where received messages are. It knows files and envelopes, not the object model.
 
+#[cfg(feature = "index")]
+mod by_index;
 mod drop;
 mod entry;
 #[cfg(feature = "index")]

@@ -112,7 +112,7 @@ impl Decoder {
 
     fn resume(&mut self, after: &[u8], out: &mut Vec<u8>) {
         let line = after.trim_ascii_end();
-        let is_whole = line.len() % 4 == 0 || line.len() >= LOOK;
+        let is_whole = line.len().is_multiple_of(4) || line.len() >= LOOK;
         let mut clean = line
             .iter()
             .all(|&byte| byte == b'=' || value(byte).is_some());

@@ -198,7 +198,9 @@ impl Scanner<'_> {
         part.body = body..body;
         part.parent = section.parent;
         part.depth = section.depth;
-        oddities.into_iter().for_each(|oddity| self.tell(&oddity));
+        for oddity in &oddities {
+            self.tell(oddity);
+        }
         if section.parent.is_none() {
             self.found.header = section.bytes;
         }

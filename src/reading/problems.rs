@@ -25,7 +25,7 @@ impl Reading {
             match self.body(parsed.part(index)) {
                 Ok(body) => problems.extend(&body.map(|(_, found)| found).unwrap_or_default()),
                 Err(error) if error.kind() == ErrorKind::TooLarge => {
-                    problems.say(error.to_string())
+                    problems.say(error.to_string());
                 }
                 Err(error) => return Err(error),
             }

@@ -568,7 +568,9 @@ impl Writing<'_> {
             }
         }
         let sum = self.sum_of(seen.mailbox)?;
-        gone.into_iter().for_each(|check| sum.take(check));
+        for check in gone {
+            sum.take(check);
+        }
         Ok(())
     }
 

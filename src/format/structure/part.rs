@@ -147,10 +147,10 @@ impl Part {
     }
 
     /// A file that stands outside the structure.
-    pub(crate) fn of_file(name: String, len: u64) -> Self {
+    pub(crate) fn of_file(name: &str, len: u64) -> Self {
         let mut part = Self::rest(0, None);
-        media_type::of_file_name(&name).clone_into(&mut part.media_type);
-        part.file_name = Some(bounded(&name));
+        media_type::of_file_name(name).clone_into(&mut part.media_type);
+        part.file_name = Some(bounded(name));
         part.body = 0..len;
         part
     }

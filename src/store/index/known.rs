@@ -81,8 +81,8 @@ pub(in crate::store) struct Known {
 
 impl Known {
     pub(super) fn new(runs: Vec<Vec<u8>>, recent: &[u8]) -> Option<Self> {
-        let is_whole = runs.iter().all(|run| run.len() % LEN == 0);
-        if !is_whole || recent.len() % RECENT_LEN != 0 {
+        let is_whole = runs.iter().all(|run| run.len().is_multiple_of(LEN));
+        if !is_whole || !recent.len().is_multiple_of(RECENT_LEN) {
             return None;
         }
         let mut known = Self {
@@ -224,7 +224,9 @@ mod tests {
             let (one, two) = all.split_at(all.len() / 2);
             let mut known = Known::new(vec![run(one), run(two)], &[]).unwrap();
             known.add(second.iter().map(|&hash| seen(hash)));
-            gone.iter().for_each(|&hash| known.remove(hash));
+            for &hash in &gone {
+                known.remove(hash);
+            }
             let again = Known::new(known.runs.clone(), &known.recent()).unwrap();
             for known in [known, again] {
                 let mut expected: Vec<_> = first.union(&second).filter(|hash| !gone.contains(hash)).copied().collect();
@@ -252,7 +254,7 @@ mod tests {
         assert!(written.chunks_exact(LEN).is_sorted());
         let mut known = Known::new(vec![written], &known.recent()).unwrap();
         assert!(known.cleaned_runs().is_empty());
-        (0..=many).for_each(|hash| known.removed.extend([seen(hash)]));
+        known.removed.extend((0..=many).map(seen));
         known.removed.remove(&seen(7));
         let cleaned = known.cleaned_runs();
         assert_eq!(cleaned, [(0, run(&[7]))]);

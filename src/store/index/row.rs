@@ -41,6 +41,10 @@ pub(in crate::store) struct Row {
 }
 
 /// A file name as it is kept; `None` where it cannot be.
+#[cfg_attr(
+    unix,
+    expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")
+)]
 pub(in crate::store) fn name_bytes(name: &OsStr) -> Option<&[u8]> {
     #[cfg(unix)]
     return Some(std::os::unix::ffi::OsStrExt::as_bytes(name));
@@ -48,6 +52,10 @@ pub(in crate::store) fn name_bytes(name: &OsStr) -> Option<&[u8]> {
     name.to_str().map(str::as_bytes)
 }
 
+#[cfg_attr(
+    unix,
+    expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")
+)]
 pub(in crate::store) fn os_name(bytes: &[u8]) -> Option<OsString> {
     #[cfg(unix)]
     return Some(std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec()));
@@ -192,9 +200,10 @@ impl Row {
         } else {
             Some(stamp.modified())
         };
-        let marks = match is(flag::MARKS) {
-            true => Some(take(&mut rest, 16)?.try_into().ok()?),
-            false => None,
+        let marks = if is(flag::MARKS) {
+            Some(take(&mut rest, 16)?.try_into().ok()?)
+        } else {
+            None
         };
         let mut text = || {
             let len = usize::try_from(take_number(&mut rest)?).ok()?;
@@ -238,11 +247,14 @@ fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
 
 /// Seven bits an octet, the lowest first.
 pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = number.to_le_bytes();
         number >>= 7;
+        if number == 0 {
+            return out.push(low & 0x7f);
+        }
+        out.push(low | 0x80);
     }
-    out.push(number as u8);
 }
 
 pub(super) fn take_number(rest: &mut &[u8]) -> Option<u64> {
