@@ -81,6 +81,10 @@ impl DropStore {
     }
 
     /// Some messages behind a place in the order, or before it; `None` without an index.
+    #[cfg_attr(
+        not(feature = "index"),
+        expect(clippy::unused_self, reason = "there is none")
+    )]
     pub(crate) fn page(
         &self,
         whose: Whose<'_>,
@@ -99,6 +103,14 @@ impl DropStore {
     }
 
     /// Compares what is known of every file with its state.
+    #[cfg_attr(
+        not(feature = "index"),
+        expect(
+            clippy::unused_self,
+            clippy::unnecessary_wraps,
+            reason = "nothing is known"
+        )
+    )]
     pub(crate) fn check_all(&self) -> Result<()> {
         #[cfg(feature = "index")]
         if let Some(checked) = self.check_by_index() {
