@@ -1,5 +1,6 @@
 //! A message while it is composed.
 
+mod batch;
 mod checked;
 mod conventions;
 pub(crate) mod header;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::address_entry::AddressEntry;
+use crate::delivery::Spool;
 use crate::draft_attachments::DraftAttachments;
 use crate::error::{Result, SendError};
 use crate::format::{html, url};
@@ -21,6 +23,7 @@ use crate::server::MailServer;
 use crate::session::Session;
 use crate::state::new_id;
 use crate::transport::{self, Outgoing};
+pub(crate) use batch::send_all;
 pub use conventions::AutoSubmitted;
 use conventions::Unsubscribe;
 
@@ -331,31 +334,45 @@ impl Draft {
     /// [`into_draft`](SendError::into_draft) gives it back.
     #[doc(alias = "Message.Send")]
     pub fn send(mut self) -> Result<Sent, SendError> {
-        let identity = self.identity.take().unwrap_or_else(|| Identity {
-            id: new_id(),
-            date: SystemTime::now(),
-        });
-        self.identity = Some(identity.clone());
+        let identity = self.identify();
         match self.try_send(&identity) {
             Ok(sent) => Ok(sent),
             Err(error) => Err(SendError::new(error, self)),
         }
     }
 
+    /// The identity that every attempt has.
+    fn identify(&mut self) -> Identity {
+        let new = || Identity {
+            id: new_id(),
+            date: SystemTime::now(),
+        };
+        self.identity.get_or_insert_with(new).clone()
+    }
+
     fn try_send(&self, identity: &Identity) -> Result<Sent> {
+        let (message_id, submitted) = self.hand_on(identity, transport::submit)?;
+        Ok(Sent::new(message_id, submitted))
+    }
+
+    /// Checks the draft and hands it to the transport.
+    fn hand_on<T>(
+        &self,
+        identity: &Identity,
+        to: impl FnOnce(&Spool, &Outgoing<'_>) -> Result<T>,
+    ) -> Result<(String, T)> {
         let checked = checked::Checked::new(self)?;
         let message_id = format!("<{}@{}>", identity.id, checked.from.address.domain());
         let composition = checked.composition(self, &message_id, identity.date);
-        let submitted = transport::submit(
-            self.server.spool(),
-            &Outgoing {
-                reverse_path: (self.auto_submitted != Some(AutoSubmitted::Replied))
-                    .then_some(&checked.from.address),
-                recipients: &checked.recipients,
-                content: &|to| composition.write(to),
-            },
-        )?;
-        Ok(Sent::new(message_id.clone(), submitted))
+        let outgoing = Outgoing {
+            reverse_path: (self.auto_submitted != Some(AutoSubmitted::Replied))
+                .then_some(&checked.from.address),
+            recipients: &checked.recipients,
+            content: &|to| composition.write(to),
+        };
+        let handed = to(self.server.spool(), &outgoing)?;
+        drop(composition);
+        Ok((message_id, handed))
     }
 }
 

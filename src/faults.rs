@@ -127,6 +127,81 @@ fn at_every_call(check: impl Fn(&Fixture, usize, Fault) -> bool) {
     }
 }
 
+#[test]
+fn of_many_sent_together_each_is_sent_or_not() {
+    at_every_call(|fixture, n, fault| {
+        let context = format!("{n} {fault:?}");
+        let server = fixture.watched();
+        let addresses: Vec<_> = (0..4).map(|n| format!("user{n}@example.com")).collect();
+        let drafts = addresses.iter().map(|address| {
+            NewMail::new(&server)
+                .from("shop@example.com")
+                .to(address)
+                .subject("Subject")
+                .body("Text")
+                .attach_bytes("data.bin", vec![7; 100_000])
+                .into_draft()
+        });
+        let session = Session::logon_smtp(&server, "", "shop@example.com").unwrap();
+        let drafts: Vec<_> = drafts.collect();
+        fixture.plan.arm(n, fault);
+        let results = session.outbox().send_all(drafts);
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        drop(session);
+        drop(server);
+        let server = fixture.restarted();
+        assert_eq!(results.len(), addresses.len());
+        for (result, address) in results.into_iter().zip(&addresses) {
+            let visible = count(&server, address);
+            match (result, fault) {
+                (Ok(_), _) => assert_eq!(visible, 1, "{context}"),
+                (Err(_), Fault::Crash) => assert!(visible <= 1, "{context}"),
+                (Err(error), _) => {
+                    assert_eq!(visible, 0, "visible after an error: {context}");
+                    assert!(error.path().is_some(), "no path: {error} {context}");
+                    let mut again = error.into_draft();
+                    again.move_to(&server);
+                    again.send().unwrap();
+                    assert_eq!(count(&server, address), 1, "{context}");
+                }
+            }
+        }
+        struck
+    });
+}
+
+#[cfg(all(target_os = "linux", not(portable_fs)))]
+#[test]
+fn many_share_the_sync_of_the_directory() {
+    let fixture = Fixture::new();
+    let server = fixture.watched();
+    let session = Session::logon_smtp(&server, "", "shop@example.com").unwrap();
+    let drafts: Vec<_> = (0..20)
+        .map(|n| {
+            let mut draft = session.outbox().messages().add("Subject", "Text");
+            let address = format!("user{n}@example.com");
+            draft
+                .recipients_mut()
+                .add("", address, crate::RecipientType::To);
+            draft
+        })
+        .collect();
+    fixture.plan.disarm();
+    let results = session.outbox().send_all(drafts);
+    assert!(results.iter().all(Result::is_ok));
+    let calls = fixture.plan.disarm();
+    let syncs = |path: &Path| {
+        let of = calls
+            .iter()
+            .filter(|(op, at)| *op == Op::Sync && at == path);
+        of.count()
+    };
+    // A file without a name is called by its directory: twenty of them, and the directory once.
+    assert_eq!(syncs(&fixture.path("Drop")), 21);
+    assert_eq!(calls.iter().filter(|(op, _)| *op == Op::Link).count(), 20);
+}
+
 fn send_at_every_call(to: &str, local: &[&str], has_remote: bool) {
     at_every_call(|fixture, n, fault| {
         let context = format!("{to} {n} {fault:?}");

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::draft::Draft;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, SendError};
 use crate::message::Message;
 use crate::messages::Messages;
+use crate::sent::Sent;
 use crate::session::Session;
 use crate::store::Whose;
 use crate::stream::{Cursor, MessageStream, Since};
@@ -269,6 +270,37 @@ impl Outbox {
     #[doc(alias = "Folder.Messages")]
     pub fn messages(&self) -> OutboxMessages {
         OutboxMessages(self.0.clone())
+    }
+
+    /// Sends many messages together, which is several times faster than one by one: their syncs
+    /// overlap, and the names of many are made durable at once. The answers stand in the order of
+    /// the drafts; one that fails stops no other.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # let server = MailServer::temporary()?;
+    /// # let session = Session::logon_smtp(&server, "News", "news@example.com")?;
+    /// let outbox = session.outbox();
+    /// let drafts = ["jane@example.com", "joe@example.com"].map(|address| {
+    ///     let mut draft = outbox.messages().add("News", "There is some.");
+    ///     draft.recipients_mut().add("", address, RecipientType::To);
+    ///     draft
+    /// });
+    /// for result in outbox.send_all(drafts) {
+    ///     match result {
+    ///         Ok(sent) => println!("{}", sent.message_id()),
+    ///         Err(error) => eprintln!("{error}"), // and error.into_draft() to try it again
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_all(
+        &self,
+        drafts: impl IntoIterator<Item = Draft>,
+    ) -> Vec<Result<Sent, SendError>> {
+        crate::draft::send_all(drafts.into_iter().collect())
     }
 }
 

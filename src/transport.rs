@@ -7,8 +7,8 @@ mod submit;
 
 pub(crate) use copy::{Content, Copier, Copy, Folder};
 pub(crate) use out_file::OutFile;
-pub(crate) use publish::publish;
+pub(crate) use publish::{Unnamed, publish, publish_all};
 pub(crate) use submit::{
-    Outgoing, Submitted, check_ascii, check_envelope, drop_copy, no_way, pickup_copy, received,
-    submit,
+    Outgoing, Prepared, Submitted, check_ascii, check_envelope, drop_copy, no_way, pickup_copy,
+    prepare, received, submit,
 };

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use cdonts::{
     Draft, ErrorKind, Importance, MailServer, MessageFile, NewMail, RecipientType, Session,
 };
-use support::{Root, messages, modes_bind, only};
+use support::{Root, messages, modes_bind, only, session};
 
 fn draft(server: &MailServer) -> Draft {
     let session = Session::logon_smtp(server, "Help Desk", "help@example.com").unwrap();
@@ -727,4 +727,53 @@ fn what_was_composed_is_read_back_by_the_recipient() {
     );
     assert_eq!(values("Sender"), ["boss@example.com"]);
     assert_eq!(messages(&server, "joerg@example.com").len(), 0);
+}
+
+#[test]
+fn many_messages_are_sent_together_each_with_its_own_answer() {
+    let root = Root::new();
+    let server = root.delivering();
+    let outbox = session(&server, "shop@example.com").outbox();
+    let addresses: Vec<String> = (0..150)
+        .map(|number| match number {
+            7 => "no address".to_owned(),
+            8 => "a@example.com; b@example.com; far@example.net".to_owned(),
+            9 => "far@example.net".to_owned(),
+            _ => format!("user{number}@example.com"),
+        })
+        .collect();
+    let drafts = addresses.iter().enumerate().map(|(number, address)| {
+        let mut draft = outbox.messages().add(format!("{number}"), "text");
+        for address in address.split("; ") {
+            draft.recipients_mut().add("", address, RecipientType::To);
+        }
+        draft
+    });
+    let results = outbox.send_all(drafts);
+    assert_eq!(results.len(), 150);
+    for (number, result) in results.iter().enumerate() {
+        match (number, result) {
+            (7, Err(error)) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidAddress);
+                assert_eq!(error.draft().subject(), "7");
+            }
+            (8, Ok(sent)) => {
+                assert_eq!(sent.delivered(), ["a@example.com", "b@example.com"]);
+                assert_eq!(sent.files().len(), 1);
+            }
+            (9, Ok(sent)) => assert_eq!(sent.files().len(), 1),
+            (_, result) => assert_eq!(
+                result.as_ref().unwrap().delivered(),
+                [addresses[number].clone()]
+            ),
+        }
+    }
+    assert_eq!(root.files("Pickup").len(), 2);
+    assert_eq!(root.files("Drop").len(), 149);
+    let only = only(&server, "user149@example.com");
+    assert_eq!(
+        (only.subject(), only.text().unwrap().as_str()),
+        ("149", "text")
+    );
+    assert!(outbox.send_all([]).is_empty());
 }

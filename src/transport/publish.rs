@@ -27,6 +27,54 @@ pub(crate) fn publish(
     }
 }
 
+/// A file that is whole and durable and has no name yet.
+pub(crate) struct Unnamed {
+    dir: Dir,
+    name: String,
+    file: NewFile,
+}
+
+impl Unnamed {
+    /// Where it will lie.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+}
+
+/// Writes a file without a name; `None` where there is no such thing.
+pub(crate) fn prepare(
+    dir: &Dir,
+    name: &str,
+    write: impl FnOnce(NewFile) -> Result<NewFile>,
+) -> Result<Option<Unnamed>> {
+    let Some(file) = dir.create_unnamed()? else {
+        return Ok(None);
+    };
+    Ok(Some(Unnamed {
+        dir: dir.clone(),
+        name: name.to_owned(),
+        file: write(file)?,
+    }))
+}
+
+/// Gives many files of one directory their names, and makes all of them durable by one sync. Each
+/// has its own answer: when the sync fails, each is taken back or kept as if it were alone.
+pub(crate) fn publish_all(files: &[Unnamed], durable: bool) -> Vec<Result<Option<Problem>>> {
+    let named: Vec<_> = files
+        .iter()
+        .map(|one| one.dir.link(&one.file, &one.name))
+        .collect();
+    let is_synced = durable
+        && files
+            .first()
+            .is_some_and(|one| named.iter().any(Result::is_ok) && one.dir.sync().is_ok());
+    let settled = files.iter().zip(named).map(|(one, named)| match named {
+        Ok(()) if is_synced => Ok(None),
+        named => settle(&one.dir, &one.name, &one.file, named, durable),
+    });
+    settled.collect()
+}
+
 /// Without unnamed files: under a name that nobody reads, and then renamed.
 fn publish_renamed(
     dir: &Dir,

@@ -5,7 +5,7 @@
 //! over together, so that never some of them appear.
 
 use super::copy::{Content, Copier, Copy, Envelope, Folder};
-use super::publish::publish;
+use super::publish::{self, Unnamed, publish};
 use crate::delivery::{Handover, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
@@ -31,6 +31,13 @@ pub(crate) struct Submitted {
 }
 
 pub(crate) fn submit(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Submitted> {
+    let (copies, mut submitted) = copies_of(spool, outgoing);
+    submitted.pending = send_copies(spool, &copies, outgoing.content)?;
+    Ok(submitted)
+}
+
+/// The files of a message, and what is known of its sending beforehand.
+fn copies_of<'a>(spool: &'a Spool, outgoing: &Outgoing<'a>) -> (Vec<Copy<'a>>, Submitted) {
     let (local, remote): (Vec<_>, Vec<_>) = outgoing
         .recipients
         .iter()
@@ -49,17 +56,41 @@ pub(crate) fn submit(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Submitted
         submitted.files.push(copy.name.clone());
         copies.push(copy);
     }
-    submitted.pending = match copies.as_slice() {
-        [single] => publish_single(spool, single, outgoing.content)?,
+    (copies, submitted)
+}
+
+fn send_copies(spool: &Spool, copies: &[Copy<'_>], content: &Content<'_>) -> Result<Vec<Problem>> {
+    match copies {
+        [single] => publish_single(spool, single, content),
         several => {
             let handover = Handover::begin(spool)?;
-            handover
-                .stage(several, outgoing.content)?
-                .hand_over()?
-                .move_out()
+            Ok(handover.stage(several, content)?.hand_over()?.move_out())
         }
-    };
-    Ok(submitted)
+    }
+}
+
+/// A message on its way: done already, or a file that lacks only its name.
+pub(crate) enum Prepared {
+    Done(Submitted),
+    Unnamed(Box<Unnamed>, Submitted),
+}
+
+/// As [`submit`], but a single file is left without its name: many get theirs together.
+pub(crate) fn prepare(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Prepared> {
+    let (copies, mut submitted) = copies_of(spool, outgoing);
+    if let [single] = copies.as_slice() {
+        let dir = spool.dir(single.folder).ok_or_else(no_way)?;
+        let mut copier = Copier::new(outgoing.content, spool.durable);
+        let stuffed = spool.is_stuffed(single.folder);
+        let written = publish::prepare(dir, &single.name, |file| {
+            copier.write(single, stuffed, file)
+        })?;
+        if let Some(file) = written {
+            return Ok(Prepared::Unnamed(Box::new(file), submitted));
+        }
+    }
+    submitted.pending = send_copies(spool, &copies, outgoing.content)?;
+    Ok(Prepared::Done(submitted))
 }
 
 fn publish_single(spool: &Spool, copy: &Copy<'_>, content: &Content<'_>) -> Result<Vec<Problem>> {
