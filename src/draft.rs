@@ -7,16 +7,19 @@ pub(crate) mod header;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Write;
 use std::time::SystemTime;
 
 use crate::address_entry::AddressEntry;
 use crate::delivery::Spool;
 use crate::draft_attachments::DraftAttachments;
 use crate::error::{Result, SendError};
+use crate::format::encode::Sink;
 use crate::format::{html, url};
 use crate::importance::Importance;
 use crate::locale::CodePage;
 use crate::message_format::MessageFormat;
+use crate::reading::write_failed;
 use crate::recipients::Recipients;
 use crate::sent::Sent;
 use crate::server::MailServer;
@@ -82,6 +85,29 @@ pub struct Draft {
 struct Identity {
     id: String,
     date: SystemTime,
+}
+
+impl Identity {
+    fn new() -> Self {
+        Self {
+            id: new_id(),
+            date: SystemTime::now(),
+        }
+    }
+}
+
+/// The caller's own writer.
+struct WriterSink<'a> {
+    to: &'a mut dyn Write,
+    written: u64,
+}
+
+impl Sink for WriterSink<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.to.write_all(bytes).map_err(write_failed)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
 }
 
 impl Draft {
@@ -320,6 +346,33 @@ impl Draft {
         checked::Checked::new(self).map(drop)
     }
 
+    /// Writes the message as [`send`](Draft::send) would, without the recipients in Bcc, and sends
+    /// nothing; returns how many octets it has. For a look at it, or for another way out.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # let server = cdonts::MailServer::temporary()?;
+    /// let mut source = Vec::new();
+    /// cdonts::NewMail::new(&server)
+    ///     .from("shop@example.com")
+    ///     .to("jane@example.com")
+    ///     .subject("Hello")
+    ///     .into_draft()
+    ///     .write_to(&mut source)?;
+    /// assert!(String::from_utf8(source).unwrap().contains("Subject: Hello\r\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As `send`, and when the writer fails.
+    pub fn write_to(&self, to: &mut dyn Write) -> Result<u64> {
+        let identity = self.identity.clone().unwrap_or_else(Identity::new);
+        let mut sink = WriterSink { to, written: 0 };
+        self.hand_on(&identity, |_, outgoing| (outgoing.content)(&mut sink))?;
+        Ok(sink.written)
+    }
+
     /// Sends the message. When this returns `Ok`, every local recipient has it in the Inbox, and
     /// the file for all others is whole in Pickup, by default durably; whether their server
     /// delivers it later is another matter.
@@ -343,11 +396,7 @@ impl Draft {
 
     /// The identity that every attempt has.
     fn identify(&mut self) -> Identity {
-        let new = || Identity {
-            id: new_id(),
-            date: SystemTime::now(),
-        };
-        self.identity.get_or_insert_with(new).clone()
+        self.identity.get_or_insert_with(Identity::new).clone()
     }
 
     fn try_send(&self, identity: &Identity) -> Result<Sent> {
@@ -391,17 +440,5 @@ impl Draft {
     /// For tests that send a draft through the server of a process that starts later.
     pub(crate) fn move_to(&mut self, server: &MailServer) {
         self.server = server.clone();
-    }
-}
-
-#[cfg(any(test, fuzzing))]
-impl Draft {
-    /// The message as it would be sent, in memory.
-    pub(crate) fn compose(&self) -> Result<Vec<u8>> {
-        let checked = checked::Checked::new(self)?;
-        let composition = checked.composition(self, "<id@x.example>", SystemTime::UNIX_EPOCH);
-        let mut message = Vec::new();
-        composition.write(&mut message)?;
-        Ok(message)
     }
 }

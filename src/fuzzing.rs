@@ -197,7 +197,10 @@ pub fn compose_then_parse(data: &[u8]) {
             attachment.set_encoding_method(EncodingMethod::UuEncode);
         }
     }
-    let Ok(message) = draft.compose() else { return };
+    let mut message = Vec::new();
+    if draft.write_to(&mut message).is_err() {
+        return;
+    }
     check_form(&message);
     let read = MessageFile::from_bytes(message).unwrap();
     assert_eq!(squeezed(read.subject()), squeezed(&subject));
