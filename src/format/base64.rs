@@ -1,6 +1,8 @@
 //! Reading base64 (RFC 2045 section 6.8) as mail has it: with foreign characters, without its
 //! padding, or with padding in the middle where two texts were put together.
 
+use memchr::{memchr, memchr_iter};
+
 /// Decodes block by block.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -10,6 +12,7 @@ pub(crate) struct Decoder {
     after: Option<Vec<u8>>,
     done: bool,
     damaged: bool,
+    scratch: Vec<u8>,
 }
 
 /// How far the text after padding is looked at before it is believed.
@@ -17,7 +20,25 @@ const LOOK: usize = 256;
 
 impl Decoder {
     pub(crate) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        for &byte in input {
+        let mut rest = input;
+        // Mail is clean but for damage: whole lines are decoded at once, the others one octet after
+        // the other.
+        let mut is_clean = true;
+        while !rest.is_empty() && !self.done {
+            if is_clean {
+                let clean = self.feed_clean(rest, out);
+                is_clean = clean.is_some();
+                rest = rest.get(clean.unwrap_or(0)..).unwrap_or_default();
+            }
+            let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            let (line, after) = rest.split_at(end);
+            self.feed_line(line, out);
+            rest = after;
+        }
+    }
+
+    fn feed_line(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        for &byte in line {
             if self.done {
                 return;
             }
@@ -25,6 +46,34 @@ impl Decoder {
                 self.judge(byte, out);
             } else {
                 self.digit(byte, out);
+            }
+        }
+    }
+
+    /// Decodes the clean lines at the beginning and tells how much that was; `None` when what
+    /// looked clean was not.
+    fn feed_clean(&mut self, input: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+        if self.after.is_some() || self.count != 0 {
+            return Some(0);
+        }
+        self.scratch.clear();
+        let mut taken = 0;
+        for end in memchr_iter(b'\n', input) {
+            let line = input.get(taken..end).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            // Padding and lines that hold parts of groups are looked at more closely.
+            if !line.len().is_multiple_of(4) || line.ends_with(b"=") {
+                break;
+            }
+            self.scratch.extend_from_slice(line);
+            taken = end + 1;
+        }
+        let before = out.len();
+        match base64_simd::STANDARD.decode_append(self.scratch.as_slice(), out) {
+            Ok(_) => Some(taken),
+            Err(_) => {
+                out.truncate(before);
+                None
             }
         }
     }

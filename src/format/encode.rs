@@ -1,7 +1,6 @@
 //! Text and data in a form that survives mail: quoted-printable and base64 (RFC 2045 section 6).
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use memchr::{memchr, memchr2};
 
 use crate::error::Result;
 
@@ -58,17 +57,7 @@ impl TextEncoding {
     ///
     /// With `escapes` the octet that begins an escape sequence is plain (iso-2022-jp).
     pub(crate) fn of(bytes: &[u8], escapes: bool) -> Self {
-        let safe = bytes.split(|&byte| byte == b'\n').all(|line| {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            line.len() <= 998
-                && !line.ends_with(b" ")
-                && !line.ends_with(b"\t")
-                && !line.starts_with(b"From ")
-                && line.iter().all(|&byte| {
-                    byte == b'\t' || (32..127).contains(&byte) || (escapes && byte == 0x1b)
-                })
-        });
-        if safe {
+        if lines(bytes).all(|line| is_seven_bit(line, escapes)) {
             return Self::SevenBit;
         }
         let odd = bytes.iter().filter(|byte| !byte.is_ascii()).count();
@@ -89,20 +78,45 @@ impl TextEncoding {
     }
 }
 
+/// The lines without their ends.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(bytes);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (line, after) = match memchr(b'\n', text) {
+            Some(end) => (text.get(..end)?, text.get(end + 1..)),
+            None => (text, None),
+        };
+        rest = after;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    })
+}
+
+/// Whether a line arrives as it is.
+fn is_seven_bit(line: &[u8], escapes: bool) -> bool {
+    let escape = if escapes { 0x1b } else { b' ' };
+    // Without a way out of the loop it goes over many octets at once.
+    let odd = line.iter().fold(false, |odd, &byte| {
+        odd | !((b' '..=b'~').contains(&byte) | (byte == b'\t') | (byte == escape))
+    });
+    !odd && line.len() <= 998
+        && !line.ends_with(b" ")
+        && !line.ends_with(b"\t")
+        && !line.starts_with(b"From ")
+}
+
 /// Every line end as CR LF, a lone CR or LF too.
 pub(crate) fn canonical_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 32);
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\r' => {
-                characters.next_if_eq(&'\n');
-                out.push_str("\r\n");
-            }
-            '\n' => out.push_str("\r\n"),
-            _ => out.push(character),
-        }
+    let mut rest = text;
+    while let Some(at) = memchr2(b'\r', b'\n', rest.as_bytes()) {
+        let (line, end) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(line);
+        out.push_str("\r\n");
+        let end_len = if end.starts_with("\r\n") { 2 } else { 1 };
+        rest = end.get(end_len..).unwrap_or_default();
     }
+    out.push_str(rest);
     out
 }
 
@@ -124,29 +138,41 @@ fn quoted_printable(text: &[u8]) -> String {
 fn quoted_printable_line(line: &[u8], out: &mut String) {
     let mut column = 0;
     let mut rest = line;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        let last = after.is_empty();
-        let literal = match byte {
-            b' ' | b'\t' => !last,
-            // What a mail box file and an SMTP client would change.
-            b'F' => column > 0 || !line.starts_with(b"From "),
-            b'.' => column > 0 || !last,
-            b'=' => false,
-            _ => (33..127).contains(&byte),
-        };
-        let width = if literal { 1 } else { 3 };
-        if column + width > COLUMNS - usize::from(!last) {
+    while let Some(&byte) = rest.first() {
+        let run = plain_run(rest, column == 0);
+        // One octet less than fits, where the mark of a soft break must follow.
+        let room = COLUMNS - 1 - column;
+        let is_all = run == rest.len() && run <= room + 1;
+        let taken = if is_all { run } else { run.min(room) };
+        let width = if run == 0 { 3 } else { taken };
+        let is_last = run == 0 && rest.len() == 1;
+        if width == 0 || column + width > COLUMNS - usize::from(!is_all && !is_last) {
             out.push_str("=\r\n");
             column = 0;
+            continue;
         }
-        if literal {
-            out.push(char::from(byte));
-        } else {
+        if run == 0 {
             push_escape(out, b'=', byte);
+        } else {
+            let piece = rest.get(..taken).unwrap_or_default();
+            out.push_str(std::str::from_utf8(piece).unwrap_or_default());
         }
         column += width;
+        rest = rest.get(taken.max(1)..).unwrap_or_default();
     }
+}
+
+/// How many octets stand as they are. A blank at the end of a line does not, nor what a mail box
+/// file or an SMTP client would change at the beginning of one.
+fn plain_run(rest: &[u8], at_start: bool) -> usize {
+    if at_start && (rest == b"." || rest.starts_with(b"From ")) {
+        return 0;
+    }
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'<' | b'>'..=b'~' | b'\t');
+    let run = rest.iter().position(|byte| !is_plain(byte));
+    let run = run.unwrap_or(rest.len());
+    let ends_in_blank = run == rest.len() && matches!(rest.last(), Some(b' ' | b'\t'));
+    run - usize::from(ends_in_blank)
 }
 
 /// `=XX` or `%XX`.
@@ -167,7 +193,7 @@ pub(crate) fn push_escape(out: &mut String, sign: u8, byte: u8) {
 pub(crate) fn write_base64(from: &mut dyn Source, to: &mut dyn Sink) -> Result<()> {
     const LINE: usize = COLUMNS / 4 * 3;
     let mut block = vec![0; LINE * 1024];
-    let mut encoded = String::new();
+    let (mut encoded, mut out) = (Vec::new(), Vec::new());
     let mut first = true;
     loop {
         let count = from.fill(&mut block)?;
@@ -175,14 +201,17 @@ pub(crate) fn write_base64(from: &mut dyn Source, to: &mut dyn Sink) -> Result<(
             return Ok(());
         }
         encoded.clear();
-        for line in block.get(..count).unwrap_or_default().chunks(LINE) {
+        out.clear();
+        // A block is whole lines, but for the last one.
+        base64_simd::STANDARD.encode_append(block.get(..count).unwrap_or_default(), &mut encoded);
+        for line in encoded.chunks(COLUMNS) {
             if !first {
-                encoded.push_str("\r\n");
+                out.extend_from_slice(b"\r\n");
             }
             first = false;
-            STANDARD.encode_string(line, &mut encoded);
+            out.extend_from_slice(line);
         }
-        to.put(encoded.as_bytes())?;
+        to.put(&out)?;
     }
 }
 

@@ -1,7 +1,6 @@
 //! Writing encoded words (RFC 2047): at most 75 octets each, and no character split between two.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 
 use super::super::code_page::Charset;
 use super::super::encode::push_escape;
@@ -52,7 +51,7 @@ pub(super) fn encoded_words(
             (
                 'B',
                 len,
-                STANDARD.encode(octets(rest.get(..len).unwrap_or(rest), charset)),
+                STANDARD.encode_to_string(octets(rest.get(..len).unwrap_or(rest), charset)),
             )
         };
         if !out.is_empty() {
