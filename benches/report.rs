@@ -169,7 +169,7 @@ fn lettre_message(text: &str, html: &str) -> Vec<u8> {
         .formatted()
 }
 
-fn builder<'a>(text: &'a str) -> mail_builder::MessageBuilder<'a> {
+fn builder(text: &str) -> mail_builder::MessageBuilder<'_> {
     mail_builder::MessageBuilder::new()
         .from("shop@example.com")
         .to(("Jane Doe", "jane@example.com"))

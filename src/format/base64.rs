@@ -70,7 +70,7 @@ impl Decoder {
         }
         let before = out.len();
         match base64_simd::STANDARD.decode_append(self.scratch.as_slice(), out) {
-            Ok(_) => Some(taken),
+            Ok(()) => Some(taken),
             Err(_) => {
                 out.truncate(before);
                 None

@@ -97,7 +97,7 @@ fn is_seven_bit(line: &[u8], escapes: bool) -> bool {
     let escape = if escapes { 0x1b } else { b' ' };
     // Without a way out of the loop it goes over many octets at once.
     let odd = line.iter().fold(false, |odd, &byte| {
-        odd | !((b' '..=b'~').contains(&byte) | (byte == b'\t') | (byte == escape))
+        odd | !((b' '..=b'~').contains(&byte) || byte == b'\t' || byte == escape)
     });
     !odd && line.len() <= 998
         && !line.ends_with(b" ")

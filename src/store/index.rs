@@ -12,18 +12,16 @@
 mod backend;
 mod known;
 mod meta;
+mod read;
 pub(super) mod row;
+mod write;
 
-use std::collections::HashMap;
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use redb::{
-    Builder, ConcurrencyMode, Database, ReadTransaction, ReadableDatabase, ReadableTable, Table,
-    TableDefinition, WriteTransaction,
-};
+use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use siphasher::sip::SipHasher13;
 
 use crate::error::Error;
@@ -33,8 +31,10 @@ use crate::state::new_id;
 use backend::Backend;
 pub(super) use known::{Known, Seen};
 pub(super) use meta::Look;
+use read::Reader;
 pub(crate) use row::Rows;
 pub(super) use row::{Order, Row, name_bytes, os_name};
+pub(super) use write::Writing;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
@@ -281,7 +281,7 @@ impl Opened {
 
     pub(super) fn read(&self) -> Result<Reader<'_>, Fault> {
         let txn = self.db.begin_read().map_err(fault)?;
-        Ok(Reader { index: self, txn })
+        Ok(Reader::new(self, txn))
     }
 
     /// Waits for other writers, but not for ever: one may have been stopped.
@@ -290,12 +290,7 @@ impl Opened {
         loop {
             match self.db.try_begin_write() {
                 Ok(txn) => {
-                    return Ok(Writing {
-                        index: self,
-                        txn,
-                        boxes: HashMap::new(),
-                        runs: 0,
-                    });
+                    return Ok(Writing::new(self, txn));
                 }
                 Err(redb::TransactionError::WouldBlock) if begin.elapsed() < PATIENCE => {
                     std::thread::sleep(Duration::from_millis(2));
@@ -322,298 +317,5 @@ impl Opened {
             return Err(Fault::Damaged);
         }
         Ok(bytes.to_vec())
-    }
-}
-
-/// The index as it was at one moment.
-pub(super) struct Reader<'a> {
-    index: &'a Opened,
-    txn: ReadTransaction,
-}
-
-impl Reader<'_> {
-    pub(super) fn look(&self) -> Result<Look, Fault> {
-        let meta = self.txn.open_table(META).map_err(fault)?;
-        Look::decode(&self.index.checked(&meta, "look")?).ok_or(Fault::Damaged)
-    }
-
-    pub(super) fn known(&self) -> Result<Known, Fault> {
-        let meta = self.txn.open_table(META).map_err(fault)?;
-        known(self.index, &meta)
-    }
-
-    /// How many rows an address has, without reading them.
-    pub(super) fn count(&self, mailbox: u64) -> Result<u64, Fault> {
-        let boxes = self.txn.open_table(BOXES).map_err(fault)?;
-        let found = boxes.get(mailbox).map_err(fault)?;
-        let sum = found.map_or(Some(Sum::default()), |value| Sum::decode(value.value()));
-        Ok(sum.ok_or(Fault::Damaged)?.count)
-    }
-
-    /// All rows of an address, oldest first.
-    pub(super) fn rows(&self, mailbox: u64) -> Result<Rows, Fault> {
-        let table = self.txn.open_table(ROWS).map_err(fault)?;
-        let (start, end) = row::range(mailbox);
-        let mut rows = Rows::default();
-        let mut sum = Sum::default();
-        for found in table
-            .range(start.as_slice()..end.as_slice())
-            .map_err(fault)?
-        {
-            let (key, value) = found.map_err(fault)?;
-            let (key, value) = (key.value(), value.value());
-            sum.add(row::check(self.index, key, value).ok_or(Fault::Damaged)?);
-            rows.push(key, value);
-        }
-        let boxes = self.txn.open_table(BOXES).map_err(fault)?;
-        let expected = boxes.get(mailbox).map_err(fault)?;
-        let expected = expected.map_or(Some(Sum::default()), |value| Sum::decode(value.value()));
-        if expected == Some(sum) {
-            Ok(rows)
-        } else {
-            Err(Fault::Damaged)
-        }
-    }
-
-    /// At most `most` rows of an address on one side of a key, beginning at it.
-    pub(super) fn page(
-        &self,
-        mailbox: u64,
-        from: Option<&[u8]>,
-        backwards: bool,
-        most: usize,
-    ) -> Result<Rows, Fault> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let table = self.txn.open_table(ROWS).map_err(fault)?;
-        let (start, end) = row::range(mailbox);
-        let all = (
-            std::ops::Bound::Included(start.as_slice()),
-            Excluded(end.as_slice()),
-        );
-        let bounds = match (from, backwards) {
-            (None, _) => all,
-            (Some(key), false) => (Excluded(key), all.1),
-            (Some(key), true) => (all.0, Excluded(key)),
-        };
-        debug_assert!(bounds.0 != Unbounded);
-        let mut rows = Rows::default();
-        let mut range = table.range::<&[u8]>(bounds).map_err(fault)?;
-        while rows.len() < most {
-            let next = if backwards {
-                range.next_back()
-            } else {
-                range.next()
-            };
-            let Some(found) = next else { break };
-            let (key, value) = found.map_err(fault)?;
-            row::check(self.index, key.value(), value.value()).ok_or(Fault::Damaged)?;
-            rows.push(key.value(), value.value());
-        }
-        Ok(rows)
-    }
-
-    /// The row at a place, to find its name.
-    pub(super) fn rows_at(&self, seen: &Seen) -> Result<Rows, Fault> {
-        let table = self.txn.open_table(ROWS).map_err(fault)?;
-        rows_at(self.index, &table, seen)
-    }
-}
-
-fn rows_at(
-    index: &Opened,
-    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    seen: &Seen,
-) -> Result<Rows, Fault> {
-    let start = row::prefix(seen.mailbox, seen.order);
-    let mut rows = Rows::default();
-    for found in table.range(start.as_slice()..).map_err(fault)? {
-        let (key, value) = found.map_err(fault)?;
-        if !key.value().starts_with(&start) {
-            break;
-        }
-        row::check(index, key.value(), value.value()).ok_or(Fault::Damaged)?;
-        rows.push(key.value(), value.value());
-    }
-    Ok(rows)
-}
-
-fn known(
-    index: &Opened,
-    meta: &impl ReadableTable<&'static str, &'static [u8]>,
-) -> Result<Known, Fault> {
-    let look = Look::decode(&index.checked(meta, "look")?).ok_or(Fault::Damaged)?;
-    let runs: Result<Vec<_>, _> = (0..look.runs)
-        .map(|number| index.checked(meta, &run_name(number)))
-        .collect();
-    let recent = index.checked(meta, "recent")?;
-    Known::new(runs?, &recent).ok_or(Fault::Damaged)
-}
-
-fn run_name(number: usize) -> String {
-    format!("names {number}")
-}
-
-/// What the rows of an address come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sum {
-    count: u64,
-    sum: u64,
-}
-
-impl Sum {
-    fn add(&mut self, check: u64) {
-        self.count = self.count.wrapping_add(1);
-        self.sum = self.sum.wrapping_add(check);
-    }
-
-    fn take(&mut self, check: u64) {
-        self.count = self.count.wrapping_sub(1);
-        self.sum = self.sum.wrapping_sub(check);
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (count, sum) = bytes.split_at_checked(8)?;
-        Some(Self {
-            count: u64::from_le_bytes(count.try_into().ok()?),
-            sum: u64::from_le_bytes(sum.try_into().ok()?),
-        })
-    }
-
-    fn encode(self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        let (count, sum) = bytes.split_at_mut(8);
-        count.copy_from_slice(&self.count.to_le_bytes());
-        sum.copy_from_slice(&self.sum.to_le_bytes());
-        bytes
-    }
-}
-
-/// A change of the index: whole, or not at all.
-pub(super) struct Writing<'a> {
-    index: &'a Opened,
-    txn: WriteTransaction,
-    boxes: HashMap<u64, Sum>,
-    /// How many runs of names there are, if one was written.
-    runs: usize,
-}
-
-type RowTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
-
-impl Writing<'_> {
-    pub(super) fn look(&self) -> Result<Look, Fault> {
-        let meta = self.txn.open_table(META).map_err(fault)?;
-        Look::decode(&self.index.checked(&meta, "look")?).ok_or(Fault::Damaged)
-    }
-
-    pub(super) fn known(&self) -> Result<Known, Fault> {
-        let meta = self.txn.open_table(META).map_err(fault)?;
-        known(self.index, &meta)
-    }
-
-    /// Adds rows, in their order: so they are written fastest and take the least room.
-    pub(super) fn add(&mut self, rows: &Rows) -> Result<(), Fault> {
-        let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
-        let mut sums = HashMap::new();
-        for (key, value) in rows.in_order() {
-            let check = row::check(self.index, key, value).ok_or(Fault::Damaged)?;
-            let mailbox = row::mailbox(key).ok_or(Fault::Damaged)?;
-            let old = table.insert(key, value).map_err(fault)?;
-            if old.is_none() {
-                let sum: &mut Sum = sums.entry(mailbox).or_default();
-                sum.add(check);
-            }
-        }
-        drop(table);
-        for (mailbox, change) in sums {
-            let sum = self.sum_of(mailbox)?;
-            sum.count = sum.count.wrapping_add(change.count);
-            sum.sum = sum.sum.wrapping_add(change.sum);
-        }
-        Ok(())
-    }
-
-    /// Writes a run of names that is full.
-    pub(super) fn spill(&mut self, known: &mut Known) -> Result<(), Fault> {
-        while let Some((number, run)) = known.full_run() {
-            self.put(&run_name(number), run)?;
-            self.runs = number + 1;
-        }
-        Ok(())
-    }
-
-    fn put(&self, name: &str, mut bytes: Vec<u8>) -> Result<(), Fault> {
-        let sum = self.index.hash(&[name.as_bytes(), &bytes]);
-        bytes.extend(sum.to_le_bytes());
-        let mut meta = self.txn.open_table(META).map_err(fault)?;
-        meta.insert(name, bytes.as_slice()).map_err(fault)?;
-        Ok(())
-    }
-
-    /// Removes the rows at a place for which `is_it` holds.
-    pub(super) fn remove(
-        &mut self,
-        seen: &Seen,
-        is_it: impl Fn(&Row) -> bool,
-    ) -> Result<(), Fault> {
-        let mut gone = Vec::new();
-        {
-            let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
-            let rows = rows_at(self.index, &table, seen)?;
-            for (key, value) in rows.iter() {
-                if Row::decode(key, value).is_some_and(|row| is_it(&row))
-                    && let Some(old) = table.remove(key).map_err(fault)?
-                {
-                    gone.push(row::check(self.index, key, old.value()).ok_or(Fault::Damaged)?);
-                }
-            }
-        }
-        let sum = self.sum_of(seen.mailbox)?;
-        for check in gone {
-            sum.take(check);
-        }
-        Ok(())
-    }
-
-    fn sum_of(&mut self, mailbox: u64) -> Result<&mut Sum, Fault> {
-        let sum = match self.boxes.get(&mailbox) {
-            Some(&sum) => sum,
-            None => {
-                let table = self.txn.open_table(BOXES).map_err(fault)?;
-                let found = table.get(mailbox).map_err(fault)?;
-                found
-                    .map_or(Some(Sum::default()), |value| Sum::decode(value.value()))
-                    .ok_or(Fault::Damaged)?
-            }
-        };
-        Ok(self.boxes.entry(mailbox).or_insert(sum))
-    }
-
-    pub(super) fn finish(
-        mut self,
-        look: &mut Look,
-        known: Option<&mut Known>,
-    ) -> Result<(), Fault> {
-        {
-            let mut table = self.txn.open_table(BOXES).map_err(fault)?;
-            for (&mailbox, sum) in &self.boxes {
-                if *sum == Sum::default() {
-                    table.remove(mailbox).map_err(fault)?;
-                } else {
-                    table
-                        .insert(mailbox, sum.encode().as_slice())
-                        .map_err(fault)?;
-                }
-            }
-        }
-        if let Some(known) = known {
-            self.spill(known)?;
-            for (number, run) in known.cleaned_runs() {
-                self.put(&run_name(number), run)?;
-            }
-            self.put("recent", known.recent())?;
-        }
-        look.runs = look.runs.max(self.runs);
-        self.put("look", look.encode())?;
-        self.txn.commit().map_err(fault)
     }
 }

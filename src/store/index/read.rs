@@ -1,0 +1,138 @@
+//! The index as it was at one moment.
+
+use redb::{ReadTransaction, ReadableTable};
+
+use super::write::Sum;
+use super::{BOXES, Fault, Known, Look, META, Opened, ROWS, Rows, Seen, fault, row};
+
+/// The index as it was at one moment.
+pub(in crate::store) struct Reader<'a> {
+    index: &'a Opened,
+    txn: ReadTransaction,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(index: &'a Opened, txn: ReadTransaction) -> Self {
+        Self { index, txn }
+    }
+
+    pub(in crate::store) fn look(&self) -> Result<Look, Fault> {
+        let meta = self.txn.open_table(META).map_err(fault)?;
+        Look::decode(&self.index.checked(&meta, "look")?).ok_or(Fault::Damaged)
+    }
+
+    pub(in crate::store) fn known(&self) -> Result<Known, Fault> {
+        let meta = self.txn.open_table(META).map_err(fault)?;
+        known(self.index, &meta)
+    }
+
+    /// How many rows an address has, without reading them.
+    pub(in crate::store) fn count(&self, mailbox: u64) -> Result<u64, Fault> {
+        let boxes = self.txn.open_table(BOXES).map_err(fault)?;
+        let found = boxes.get(mailbox).map_err(fault)?;
+        let sum = found.map_or(Some(Sum::default()), |value| Sum::decode(value.value()));
+        Ok(sum.ok_or(Fault::Damaged)?.count)
+    }
+
+    /// All rows of an address, oldest first.
+    pub(in crate::store) fn rows(&self, mailbox: u64) -> Result<Rows, Fault> {
+        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        let (start, end) = row::range(mailbox);
+        let mut rows = Rows::default();
+        let mut sum = Sum::default();
+        for found in table
+            .range(start.as_slice()..end.as_slice())
+            .map_err(fault)?
+        {
+            let (key, value) = found.map_err(fault)?;
+            let (key, value) = (key.value(), value.value());
+            sum.add(row::check(self.index, key, value).ok_or(Fault::Damaged)?);
+            rows.push(key, value);
+        }
+        let boxes = self.txn.open_table(BOXES).map_err(fault)?;
+        let expected = boxes.get(mailbox).map_err(fault)?;
+        let expected = expected.map_or(Some(Sum::default()), |value| Sum::decode(value.value()));
+        if expected == Some(sum) {
+            Ok(rows)
+        } else {
+            Err(Fault::Damaged)
+        }
+    }
+
+    /// At most `most` rows of an address on one side of a key, beginning at it.
+    pub(in crate::store) fn page(
+        &self,
+        mailbox: u64,
+        from: Option<&[u8]>,
+        backwards: bool,
+        most: usize,
+    ) -> Result<Rows, Fault> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        let (start, end) = row::range(mailbox);
+        let all = (
+            std::ops::Bound::Included(start.as_slice()),
+            Excluded(end.as_slice()),
+        );
+        let bounds = match (from, backwards) {
+            (None, _) => all,
+            (Some(key), false) => (Excluded(key), all.1),
+            (Some(key), true) => (all.0, Excluded(key)),
+        };
+        debug_assert!(bounds.0 != Unbounded);
+        let mut rows = Rows::default();
+        let mut range = table.range::<&[u8]>(bounds).map_err(fault)?;
+        while rows.len() < most {
+            let next = if backwards {
+                range.next_back()
+            } else {
+                range.next()
+            };
+            let Some(found) = next else { break };
+            let (key, value) = found.map_err(fault)?;
+            row::check(self.index, key.value(), value.value()).ok_or(Fault::Damaged)?;
+            rows.push(key.value(), value.value());
+        }
+        Ok(rows)
+    }
+
+    /// The row at a place, to find its name.
+    pub(in crate::store) fn rows_at(&self, seen: &Seen) -> Result<Rows, Fault> {
+        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        rows_at(self.index, &table, seen)
+    }
+}
+
+pub(super) fn rows_at(
+    index: &Opened,
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    seen: &Seen,
+) -> Result<Rows, Fault> {
+    let start = row::prefix(seen.mailbox, seen.order);
+    let mut rows = Rows::default();
+    for found in table.range(start.as_slice()..).map_err(fault)? {
+        let (key, value) = found.map_err(fault)?;
+        if !key.value().starts_with(&start) {
+            break;
+        }
+        row::check(index, key.value(), value.value()).ok_or(Fault::Damaged)?;
+        rows.push(key.value(), value.value());
+    }
+    Ok(rows)
+}
+
+pub(super) fn known(
+    index: &Opened,
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Known, Fault> {
+    let look = Look::decode(&index.checked(meta, "look")?).ok_or(Fault::Damaged)?;
+    let runs: Result<Vec<_>, _> = (0..look.runs)
+        .map(|number| index.checked(meta, &run_name(number)))
+        .collect();
+    let recent = index.checked(meta, "recent")?;
+    Known::new(runs?, &recent).ok_or(Fault::Damaged)
+}
+
+pub(super) fn run_name(number: usize) -> String {
+    format!("names {number}")
+}

@@ -1,0 +1,182 @@
+//! A change of the index: whole, or not at all.
+
+use std::collections::HashMap;
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::read::{known, rows_at, run_name};
+use super::{BOXES, Fault, Known, Look, META, Opened, ROWS, Row, Rows, Seen, fault, row};
+
+/// What the rows of an address come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) count: u64,
+    sum: u64,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, check: u64) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(check);
+    }
+
+    fn take(&mut self, check: u64) {
+        self.count = self.count.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(check);
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (count, sum) = bytes.split_at_checked(8)?;
+        Some(Self {
+            count: u64::from_le_bytes(count.try_into().ok()?),
+            sum: u64::from_le_bytes(sum.try_into().ok()?),
+        })
+    }
+
+    fn encode(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let (count, sum) = bytes.split_at_mut(8);
+        count.copy_from_slice(&self.count.to_le_bytes());
+        sum.copy_from_slice(&self.sum.to_le_bytes());
+        bytes
+    }
+}
+
+/// A change of the index: whole, or not at all.
+pub(in crate::store) struct Writing<'a> {
+    index: &'a Opened,
+    txn: WriteTransaction,
+    boxes: HashMap<u64, Sum>,
+    /// How many runs of names there are, if one was written.
+    runs: usize,
+}
+
+type RowTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
+
+impl<'a> Writing<'a> {
+    pub(super) fn new(index: &'a Opened, txn: WriteTransaction) -> Self {
+        Self {
+            index,
+            txn,
+            boxes: HashMap::new(),
+            runs: 0,
+        }
+    }
+
+    pub(in crate::store) fn look(&self) -> Result<Look, Fault> {
+        let meta = self.txn.open_table(META).map_err(fault)?;
+        Look::decode(&self.index.checked(&meta, "look")?).ok_or(Fault::Damaged)
+    }
+
+    pub(in crate::store) fn known(&self) -> Result<Known, Fault> {
+        let meta = self.txn.open_table(META).map_err(fault)?;
+        known(self.index, &meta)
+    }
+
+    /// Adds rows, in their order: so they are written fastest and take the least room.
+    pub(in crate::store) fn add(&mut self, rows: &Rows) -> Result<(), Fault> {
+        let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
+        let mut sums = HashMap::new();
+        for (key, value) in rows.in_order() {
+            let check = row::check(self.index, key, value).ok_or(Fault::Damaged)?;
+            let mailbox = row::mailbox(key).ok_or(Fault::Damaged)?;
+            let old = table.insert(key, value).map_err(fault)?;
+            if old.is_none() {
+                let sum: &mut Sum = sums.entry(mailbox).or_default();
+                sum.add(check);
+            }
+        }
+        drop(table);
+        for (mailbox, change) in sums {
+            let sum = self.sum_of(mailbox)?;
+            sum.count = sum.count.wrapping_add(change.count);
+            sum.sum = sum.sum.wrapping_add(change.sum);
+        }
+        Ok(())
+    }
+
+    /// Writes a run of names that is full.
+    pub(in crate::store) fn spill(&mut self, known: &mut Known) -> Result<(), Fault> {
+        while let Some((number, run)) = known.full_run() {
+            self.put(&run_name(number), run)?;
+            self.runs = number + 1;
+        }
+        Ok(())
+    }
+
+    fn put(&self, name: &str, mut bytes: Vec<u8>) -> Result<(), Fault> {
+        let sum = self.index.hash(&[name.as_bytes(), &bytes]);
+        bytes.extend(sum.to_le_bytes());
+        let mut meta = self.txn.open_table(META).map_err(fault)?;
+        meta.insert(name, bytes.as_slice()).map_err(fault)?;
+        Ok(())
+    }
+
+    /// Removes the rows at a place for which `is_it` holds.
+    pub(in crate::store) fn remove(
+        &mut self,
+        seen: &Seen,
+        is_it: impl Fn(&Row) -> bool,
+    ) -> Result<(), Fault> {
+        let mut gone = Vec::new();
+        {
+            let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
+            let rows = rows_at(self.index, &table, seen)?;
+            for (key, value) in rows.iter() {
+                if Row::decode(key, value).is_some_and(|row| is_it(&row))
+                    && let Some(old) = table.remove(key).map_err(fault)?
+                {
+                    gone.push(row::check(self.index, key, old.value()).ok_or(Fault::Damaged)?);
+                }
+            }
+        }
+        let sum = self.sum_of(seen.mailbox)?;
+        for check in gone {
+            sum.take(check);
+        }
+        Ok(())
+    }
+
+    fn sum_of(&mut self, mailbox: u64) -> Result<&mut Sum, Fault> {
+        let sum = match self.boxes.get(&mailbox) {
+            Some(&sum) => sum,
+            None => {
+                let table = self.txn.open_table(BOXES).map_err(fault)?;
+                let found = table.get(mailbox).map_err(fault)?;
+                found
+                    .map_or(Some(Sum::default()), |value| Sum::decode(value.value()))
+                    .ok_or(Fault::Damaged)?
+            }
+        };
+        Ok(self.boxes.entry(mailbox).or_insert(sum))
+    }
+
+    pub(in crate::store) fn finish(
+        mut self,
+        look: &mut Look,
+        known: Option<&mut Known>,
+    ) -> Result<(), Fault> {
+        {
+            let mut table = self.txn.open_table(BOXES).map_err(fault)?;
+            for (&mailbox, sum) in &self.boxes {
+                if *sum == Sum::default() {
+                    table.remove(mailbox).map_err(fault)?;
+                } else {
+                    table
+                        .insert(mailbox, sum.encode().as_slice())
+                        .map_err(fault)?;
+                }
+            }
+        }
+        if let Some(known) = known {
+            self.spill(known)?;
+            for (number, run) in known.cleaned_runs() {
+                self.put(&run_name(number), run)?;
+            }
+            self.put("recent", known.recent())?;
+        }
+        look.runs = look.runs.max(self.runs);
+        self.put("look", look.encode())?;
+        self.txn.commit().map_err(fault)
+    }
+}
