@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use cdonts::{MailServer, Message, Profile, Session, time};
@@ -54,12 +55,32 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// The first look at a large drop takes a while: how far it is, on one line.
+fn bar(scan: cdonts::ScanProgress) {
+    const WIDTH: u64 = 40;
+    let done = scan.read() * WIDTH / scan.found().max(1);
+    let filled = "#".repeat(usize::try_from(done).unwrap_or(0));
+    let end = if scan.read() == scan.found() {
+        "\r\x1b[K"
+    } else {
+        ""
+    };
+    eprint!(
+        "\r[{filled:40}] {} of {} files{end}",
+        scan.read(),
+        scan.found()
+    );
+}
+
 fn open(args: &Args) -> Result<MailServer, Failure> {
     let profile = args.get("profile").unwrap_or("iis-drop");
     let profile = Profile::from_name(profile).ok_or_else(|| format!("no profile `{profile}`"))?;
     let mut builder = MailServer::builder()
         .drop_dir(args.need("drop")?, profile)
         .drop_dot_stuffed(args.is_on("dot-stuffed"));
+    if std::io::stderr().is_terminal() {
+        builder = builder.on_scan(bar);
+    }
     if let Some(state) = args.get("state") {
         builder = builder.state_dir(state);
     }

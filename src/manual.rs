@@ -3,6 +3,9 @@
 #[doc = include_str!("../docs/conformance.md")]
 pub mod conformance {}
 
+#[doc = include_str!("../docs/performance.md")]
+pub mod performance {}
+
 #[doc = include_str!("../docs/promises.md")]
 pub mod promises {}
 
