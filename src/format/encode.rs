@@ -1,6 +1,8 @@
 //! Text and data in a form that survives mail: quoted-printable and base64 (RFC 2045 section 6).
 
-use memchr::{memchr, memchr2};
+use std::borrow::Cow;
+
+use memchr::{memchr_iter, memchr2};
 
 use crate::error::Result;
 
@@ -57,7 +59,7 @@ impl TextEncoding {
     ///
     /// With `escapes` the octet that begins an escape sequence is plain (iso-2022-jp).
     pub(crate) fn of(bytes: &[u8], escapes: bool) -> Self {
-        if lines(bytes).all(|line| is_seven_bit(line, escapes)) {
+        if is_seven_bit(bytes, escapes) {
             return Self::SevenBit;
         }
         let odd = bytes.iter().filter(|byte| !byte.is_ascii()).count();
@@ -78,35 +80,67 @@ impl TextEncoding {
     }
 }
 
-/// The lines without their ends.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(bytes);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let (line, after) = match memchr(b'\n', text) {
-            Some(end) => (text.get(..end)?, text.get(end + 1..)),
-            None => (text, None),
-        };
-        rest = after;
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
-    })
+/// Whether a text, whose line ends are CR LF, arrives as it is.
+fn is_seven_bit(text: &[u8], escapes: bool) -> bool {
+    let escape = if escapes { 0x1b } else { b' ' };
+    let is_plain = |&byte: &u8| {
+        (b' '..=b'~').contains(&byte) || matches!(byte, b'\t' | b'\r' | b'\n') || byte == escape
+    };
+    if prefix_len(text, is_plain) < text.len() || text.starts_with(b"From ") {
+        return false;
+    }
+    let mut start = 0;
+    for end in memchr_iter(b'\n', text).chain([text.len()]) {
+        let line = text.get(start..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let is_odd = line.len() > 998
+            || matches!(line.last(), Some(b' ' | b'\t'))
+            || line.first() == Some(&b'F') && line.starts_with(b"From ");
+        if is_odd {
+            return false;
+        }
+        start = end + 1;
+    }
+    // A CR that ends no line is none that arrives.
+    is_canonical(text)
 }
 
-/// Whether a line arrives as it is.
-fn is_seven_bit(line: &[u8], escapes: bool) -> bool {
-    let escape = if escapes { 0x1b } else { b' ' };
-    // Without a way out of the loop it goes over many octets at once.
-    let odd = line.iter().fold(false, |odd, &byte| {
-        odd | !((b' '..=b'~').contains(&byte) || byte == b'\t' || byte == escape)
-    });
-    !odd && line.len() <= 998
-        && !line.ends_with(b" ")
-        && !line.ends_with(b"\t")
-        && !line.starts_with(b"From ")
+/// How many octets at the beginning are of a kind, many looked at together.
+fn prefix_len(bytes: &[u8], is_kind: impl Fn(&u8) -> bool) -> usize {
+    const TOGETHER: usize = 32;
+    let (chunks, _) = bytes.as_chunks::<TOGETHER>();
+    // Without a way out of the inner loop the compiler goes over the octets side by side.
+    let is_whole = |chunk: &&[u8; TOGETHER]| {
+        let odd = chunk.iter().map(|byte| u8::from(!is_kind(byte)));
+        odd.fold(0, |all, one| all | one) == 0
+    };
+    let start = chunks.iter().take_while(is_whole).count() * TOGETHER;
+    let rest = bytes.get(start..).unwrap_or_default();
+    start
+        + rest
+            .iter()
+            .position(|byte| !is_kind(byte))
+            .unwrap_or(rest.len())
+}
+
+/// Whether every line end is CR LF and no CR or LF stands alone.
+fn is_canonical(text: &[u8]) -> bool {
+    let mut ends = 0;
+    for end in memchr_iter(b'\n', text) {
+        let before = end.checked_sub(1).and_then(|before| text.get(before));
+        if before != Some(&b'\r') {
+            return false;
+        }
+        ends += 1;
+    }
+    memchr_iter(b'\r', text).count() == ends
 }
 
 /// Every line end as CR LF, a lone CR or LF too.
-pub(crate) fn canonical_lines(text: &str) -> String {
+pub(crate) fn canonical_lines(text: &str) -> Cow<'_, str> {
+    if is_canonical(text.as_bytes()) {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len() + text.len() / 32);
     let mut rest = text;
     while let Some(at) = memchr2(b'\r', b'\n', rest.as_bytes()) {
@@ -117,7 +151,7 @@ pub(crate) fn canonical_lines(text: &str) -> String {
         rest = end.get(end_len..).unwrap_or_default();
     }
     out.push_str(rest);
-    out
+    Cow::Owned(out)
 }
 
 /// Quoted-printable of a text whose line ends are CR LF.
@@ -168,9 +202,10 @@ fn plain_run(rest: &[u8], at_start: bool) -> usize {
     if at_start && (rest == b"." || rest.starts_with(b"From ")) {
         return 0;
     }
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'<' | b'>'..=b'~' | b'\t');
-    let run = rest.iter().position(|byte| !is_plain(byte));
-    let run = run.unwrap_or(rest.len());
+    let run = prefix_len(
+        rest,
+        |byte| matches!(byte, b' '..=b'<' | b'>'..=b'~' | b'\t'),
+    );
     let ends_in_blank = run == rest.len() && matches!(rest.last(), Some(b' ' | b'\t'));
     run - usize::from(ends_in_blank)
 }
