@@ -160,6 +160,28 @@ impl Inbox {
         MessageStream::open(&self.0, true)
     }
 
+    /// Waits for messages that come from now on: an iterator that does not end and yields each when
+    /// it is complete. The system tells of them where it can (inotify and its like), and where it
+    /// does not, or loses count, a look every few seconds finds them all the same.
+    ///
+    /// ```no_run
+    /// # fn main() -> cdonts::Result<()> {
+    /// # let server = cdonts::MailServer::temporary()?;
+    /// # let session = cdonts::Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+    /// for message in session.inbox().watch()? {
+    ///     println!("{}", message?.subject());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`messages`](Inbox::messages).
+    #[cfg(feature = "watch")]
+    pub fn watch(&self) -> Result<crate::watch::Watch> {
+        crate::watch::Watch::new(self)
+    }
+
     /// The messages that came since a cursor was given out, in the order in which they were first
     /// seen, and the cursor for the next time. Neither a clock nor a file that is put there late
     /// can hide one. The first time, take `Cursor::default()`. A cursor of another index, which

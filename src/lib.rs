@@ -63,6 +63,8 @@ mod store;
 mod stream;
 pub mod time;
 mod transport;
+#[cfg(feature = "watch")]
+mod watch;
 
 pub use address_entry::AddressEntry;
 pub use attachments::{Attachment, AttachmentReader, AttachmentType, Attachments};
@@ -92,3 +94,5 @@ pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgre
 pub use session::Session;
 pub use store::Writer;
 pub use stream::{Cursor, MessageStream, Since};
+#[cfg(feature = "watch")]
+pub use watch::Watch;

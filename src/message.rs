@@ -74,6 +74,11 @@ impl Message {
         &self.0.origin.entry
     }
 
+    #[cfg(feature = "watch")]
+    pub(crate) fn stamp(&self) -> crate::fs::Stamp {
+        self.entry().stamp
+    }
+
     pub(crate) fn reading(&self) -> &Reading {
         &self.0.reading
     }

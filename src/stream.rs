@@ -161,6 +161,11 @@ impl FromStr for Cursor {
     }
 }
 
+fn no_index() -> Error {
+    let message = "a cursor needs the index: the feature `index` and a state directory";
+    Error::new(ErrorKind::NotSupported, message)
+}
+
 /// What came since a [`Cursor`]: see [`Inbox::messages_since`](crate::Inbox::messages_since).
 ///
 /// ```
@@ -182,6 +187,17 @@ pub struct Since {
 }
 
 impl Since {
+    /// The place behind the newest message.
+    #[cfg(feature = "watch")]
+    pub(crate) fn newest(session: &Session) -> Result<Cursor> {
+        let store = session.server().drop_store()?;
+        let whose = Whose::Address(session.key());
+        let page = store
+            .page(whose, None, true, 1, true)
+            .ok_or_else(no_index)??;
+        Ok(Cursor(page.end))
+    }
+
     pub(crate) fn read(session: &Session, cursor: &Cursor) -> Result<Self> {
         let store = session.server().drop_store()?;
         let whose = Whose::Address(session.key());
@@ -194,11 +210,7 @@ impl Since {
             let from = since.cursor.0.as_ref();
             let page = store
                 .page(whose, from, false, PAGE, looks)
-                .ok_or_else(|| {
-                    let message =
-                        "a cursor needs the index: the feature `index` and a state directory";
-                    Error::new(ErrorKind::NotSupported, message)
-                })??;
+                .ok_or_else(no_index)??;
             let entries = page.entries.into_iter();
             since
                 .messages

@@ -136,6 +136,12 @@ impl DropStore {
         &self.root
     }
 
+    /// Where messages come.
+    #[cfg(feature = "watch")]
+    pub(crate) fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.places.iter().map(|(_, dir)| dir.path())
+    }
+
     pub(crate) fn is_maildir(&self) -> bool {
         self.places.len() > 1
     }
