@@ -14,6 +14,8 @@
 )]
 
 mod address_entry;
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod attachments;
 mod delivery;
 mod draft;
@@ -67,6 +69,8 @@ mod transport;
 mod watch;
 
 pub use address_entry::AddressEntry;
+#[cfg(feature = "tokio")]
+pub use asynchronous::WatchStream;
 pub use attachments::{Attachment, AttachmentReader, AttachmentType, Attachments};
 pub use delivery::Delivered;
 pub use draft::{AutoSubmitted, Draft};
