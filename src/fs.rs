@@ -179,11 +179,13 @@ impl Dir {
     /// What is no regular file is a failure.
     pub(crate) fn open(&self, name: impl AsRef<OsStr>) -> Result<File> {
         let name = name.as_ref();
-        let file = self.call(Op::Open, name, || self.0.handle.open(name))?;
-        let file = File::new(file, self.0.path.join(name), self.0.probe.clone())?;
+        let path = self.0.path.join(name);
+        let open = || self.0.handle.open(name);
+        let file = self.0.probe.call(Op::Open, &path, open)?;
+        let file = File::new(file, path, self.0.probe.clone())?;
         match file.opened().kind {
             Kind::File => Ok(file),
-            _ => Err(Failure::irregular(self.0.path.join(name))),
+            _ => Err(Failure::irregular(file.path().to_path_buf())),
         }
     }
 

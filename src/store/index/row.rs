@@ -40,6 +40,13 @@ pub(in crate::store) struct Row {
     pub(in crate::store) marks: Option<[u8; 16]>,
 }
 
+/// A row as it is written, and the hash over it.
+pub(in crate::store) struct Encoded {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    check: u64,
+}
+
 /// A file name as it is kept; `None` where it cannot be.
 #[cfg_attr(
     unix,
@@ -127,7 +134,7 @@ impl Row {
         index: &Opened,
         mailbox: u64,
         order: Order,
-    ) -> Option<(Vec<u8>, Vec<u8>)> {
+    ) -> Option<Encoded> {
         let Entry {
             place,
             name,
@@ -150,7 +157,8 @@ impl Row {
             .filter(|(on, _)| *on)
             .map(|(_, flag)| flag)
             .sum();
-        let mut value = vec![place.number(), flags];
+        // Room for the checksum.
+        let mut value = vec![0, 0, 0, 0, place.number(), flags];
         put_number(&mut value, stamp.size);
         put_number(&mut value, stamp.inode);
         put_number(&mut value, stamp.size.checked_sub(summary.size)?);
@@ -173,10 +181,10 @@ impl Row {
             put_number(&mut value, text.len() as u64);
             value.extend(text.as_bytes());
         }
-        let sum = index.hash(&[&key, &value]).to_le_bytes();
-        let mut whole = sum.get(..4)?.to_vec();
-        whole.extend(value);
-        Some((key, whole))
+        let check = index.hash(&[&key, value.get(4..)?]);
+        let sum = check.to_le_bytes();
+        value.get_mut(..4)?.copy_from_slice(sum.get(..4)?);
+        Some(Encoded { key, value, check })
     }
 
     pub(in crate::store) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
@@ -276,6 +284,8 @@ pub(crate) struct Rows {
     bytes: Vec<u8>,
     /// Where the value and where the row ends.
     ends: Vec<(usize, usize)>,
+    /// Of rows that are to be written: the hash over each.
+    checks: Vec<u64>,
 }
 
 impl Rows {
@@ -284,11 +294,19 @@ impl Rows {
         self.bytes.len()
     }
 
-    /// The rows in the order of their keys.
-    pub(super) fn in_order(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    /// Rows to be written, in the order of their keys, with the hash over each.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (&[u8], &[u8], u64)> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.sort_unstable_by_key(|&index| self.raw(index).map(|(key, _)| key));
-        order.into_iter().filter_map(|index| self.raw(index))
+        order.into_iter().filter_map(|index| {
+            let (key, value) = self.raw(index)?;
+            Some((key, value, *self.checks.get(index)?))
+        })
+    }
+
+    pub(in crate::store) fn push_encoded(&mut self, row: &Encoded) {
+        self.push(&row.key, &row.value);
+        self.checks.push(row.check);
     }
 
     pub(in crate::store) fn push(&mut self, key: &[u8], value: &[u8]) {

@@ -77,8 +77,7 @@ impl<'a> Writing<'a> {
     pub(in crate::store) fn add(&mut self, rows: &Rows) -> Result<(), Fault> {
         let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
         let mut sums = HashMap::new();
-        for (key, value) in rows.in_order() {
-            let check = row::check(self.index, key, value).ok_or(Fault::Damaged)?;
+        for (key, value, check) in rows.in_order() {
             let mailbox = row::mailbox(key).ok_or(Fault::Damaged)?;
             let old = table.insert(key, value).map_err(fault)?;
             if old.is_none() {

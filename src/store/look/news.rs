@@ -120,7 +120,7 @@ impl Looking<'_> {
                     order.and_then(|order| Some((order, row.encode(self.index, mailbox, order)?)));
                 match written {
                     Some((order, row)) => {
-                        self.rows.push(&row.0, &row.1);
+                        self.rows.push_encoded(&row);
                         came.push(Seen {
                             hash: new.hash,
                             mailbox,
