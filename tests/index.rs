@@ -364,3 +364,36 @@ proptest! {
         }
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_message_that_was_read_in_a_maildir_stays_the_same_message() {
+    let root = Root::new();
+    for name in ["box/new", "box/cur", "box/tmp", "state"] {
+        root.dir(name);
+    }
+    let file = "Return-Path: <s@x.example>\nDelivered-To: jane@example.com\nSubject: s\n\ntext";
+    root.write("box/new/1.host", file);
+    let open = || {
+        MailServer::builder()
+            .drop_dir(root.join("box"), Profile::Postfix)
+            .state_dir(root.join("state"))
+            .open()
+            .unwrap()
+    };
+    let server = open();
+    let inbox = session(&server, "jane@example.com").inbox();
+    let since = inbox.messages_since(&Cursor::default()).unwrap();
+    assert_eq!(since.messages.len(), 1);
+    std::fs::rename(root.join("box/new/1.host"), root.join("box/cur/1.host:2,S")).unwrap();
+    assert_eq!(subjects(&server, "jane@example.com"), ["s"]);
+    assert_eq!(
+        inbox.messages_since(&since.cursor).unwrap().messages.len(),
+        0
+    );
+    let message = messages(&open(), "jane@example.com").get(0).unwrap();
+    assert_eq!(message.text().unwrap(), "text");
+    message.delete().unwrap();
+    assert_eq!(root.files("box/cur"), [""; 0]);
+    assert_eq!(inbox.count().unwrap(), 0);
+}

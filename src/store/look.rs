@@ -87,13 +87,15 @@ impl DropStore {
             .unwrap_or_else(PoisonError::into_inner)
             .is_empty();
         let is_unchanged = !is_full && !suspects && times.is_some() && before.proven == times;
+        // Taken before the directory is read: a time that was young then can hide what came after.
+        let rested = self.times();
         let mut looking = Looking::new(self, index, before)?;
         if is_unchanged {
             looking.at_pending()?;
         } else {
-            looking.at_all(is_full)?;
+            looking.at_all(is_full, rested.as_ref())?;
         }
-        looking.finish(times, is_unchanged, is_full.then_some(now))
+        looking.finish(rested, is_unchanged, is_full.then_some(now))
     }
 }
 
@@ -141,7 +143,7 @@ impl<'a> Looking<'a> {
         self.judge_unsettled()
     }
 
-    fn at_all(&mut self, is_full: bool) -> Result<(), Stop> {
+    fn at_all(&mut self, is_full: bool, rested: Option<&Vec<Stamp>>) -> Result<(), Stop> {
         let store = self.store;
         let known = self.index.read()?.known()?;
         let mut unseen = known.hashes();
@@ -206,9 +208,9 @@ impl<'a> Looking<'a> {
             self.vanished(hash)?;
         }
         if let Some(present) = marked_bases {
-            let times = store.times();
+            // Absence is shown only by a directory that rested while it was read.
             let is_absence =
-                store.nothing_in_removal() && times.is_some() && times == store.stamps();
+                store.nothing_in_removal() && rested.is_some() && rested == store.stamps().as_ref();
             store.sweep_marks(&self.marked, &self.misfits, is_absence.then_some(&present));
         }
         Ok(())
@@ -276,7 +278,11 @@ impl<'a> Looking<'a> {
         match found {
             Some(Ok(stat)) if stat.stamp.inode == row.entry.stamp.inode => Ok(()),
             Some(Err(failure)) if !failure.is_gone() => Ok(()),
-            _ => self.forget(&mut vec![hash]),
+            // In a Maildir it may have another name since.
+            _ => match self.store.find_moved(&row.entry.name) {
+                Some((file, ..)) if file.opened().stamp.inode == row.entry.stamp.inode => Ok(()),
+                _ => self.forget(&mut vec![hash]),
+            },
         }
     }
 
@@ -320,7 +326,7 @@ impl<'a> Looking<'a> {
 
     fn finish(
         mut self,
-        times: Option<Vec<Stamp>>,
+        rested: Option<Vec<Stamp>>,
         was_unchanged: bool,
         full_check: Option<u64>,
     ) -> Result<Looked, Stop> {
@@ -329,9 +335,7 @@ impl<'a> Looking<'a> {
             self.before.proven.clone()
         } else {
             // Only if nothing changed while the directory was read, and not just before.
-            times.filter(|times| {
-                self.store.stamps().as_ref() == Some(times) && self.store.times().is_some()
-            })
+            rested.filter(|rested| self.store.stamps().as_ref() == Some(rested))
         };
         self.pending.sort_unstable();
         self.pending.dedup();
@@ -358,7 +362,9 @@ impl<'a> Looking<'a> {
             generation: now.generation.wrapping_add(1),
             runs: now.runs,
             number: self.number,
-            proven,
+            // Another process has written since this look began: perhaps that a file is gone which
+            // this one took for known. The next look lists once more.
+            proven: proven.filter(|_| !self.is_contested),
             pending: self.pending,
             full_check: full.unwrap_or(now.full_check),
         };
