@@ -74,7 +74,11 @@ fn encode_web(label: &'static str, text: &str) -> Option<Vec<u8>> {
         "euc-kr" => (0x80..0xa1).contains(byte),
         _ => label.starts_with("iso-8859-") && (0x80..0xa0).contains(byte),
     };
-    let is_outside = lacking || bytes.iter().any(is_beyond) || is_large_korean(label, &bytes);
+    // iso-2022-jp has no half-width kana, and the web's table writes the full-width ones instead.
+    let is_half_width = |c: char| ('\u{ff61}'..='\u{ff9f}').contains(&c);
+    let is_replaced = label == "iso-2022-jp" && text.contains(is_half_width);
+    let is_outside =
+        lacking || is_replaced || bytes.iter().any(is_beyond) || is_large_korean(label, &bytes);
     (!is_outside).then(|| bytes.into_owned())
 }
 
@@ -217,6 +221,7 @@ mod tests {
             (28599, "€"),
             (1252, "漢"),
             (932, "한"),
+            (932, "ﾑ"),
             (949, "漢字é"),
             (949, "똠"),
             (437, "€"),
