@@ -397,3 +397,23 @@ fn a_message_that_was_read_in_a_maildir_stays_the_same_message() {
     assert_eq!(root.files("box/cur"), [""; 0]);
     assert_eq!(inbox.count().unwrap(), 0);
 }
+
+#[test]
+fn a_message_over_a_limit_is_told_without_opening_it() {
+    let root = root();
+    root.write("Drop/a.eml", simple(&["jane@example.com"], "small"));
+    let large = simple(&["jane@example.com"], "large") + &"x".repeat(5000);
+    root.write("Drop/b.eml", large);
+    let mut limits = cdonts::Limits::default();
+    limits.message = 2000;
+    for _ in 0..2 {
+        let server = root
+            .builder()
+            .drop_writer(Writer::Renames)
+            .limits(limits.clone());
+        let found = messages(&server.open().unwrap(), "jane@example.com");
+        assert_eq!(found.len(), 2);
+        let paths: Vec<_> = found.problems().iter().map(cdonts::Problem::path).collect();
+        assert_eq!(paths, [Some(Path::new("b.eml"))]);
+    }
+}

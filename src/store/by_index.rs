@@ -27,9 +27,8 @@ impl DropStore {
             self.hide_marked(&mut rows)?;
             let most = self.rules.limits.message;
             let problems = (0..rows.len())
-                .filter_map(|at| rows.get(at))
-                .filter(|row| row.entry.summary.size > most)
-                .filter_map(|row| self.problem_of(&row.entry));
+                .filter(|&at| rows.file_size(at).is_some_and(|size| size > most))
+                .filter_map(|at| self.problem_of(&rows.get(at)?.entry));
             Ok(Listing {
                 problems: problems.collect(),
                 unreadable: looked.problems.len(),

@@ -65,7 +65,6 @@ struct Looking<'a> {
     wait: Duration,
     look: u64,
     progress: ScanProgress,
-    changed: bool,
 }
 
 impl DropStore {
@@ -118,7 +117,6 @@ impl<'a> Looking<'a> {
             wait: Duration::ZERO,
             look: store.next_look(),
             progress: ScanProgress::default(),
-            changed: false,
         })
     }
 
@@ -320,7 +318,6 @@ impl<'a> Looking<'a> {
         self.number = now.number.wrapping_add(1);
         self.before.generation = now.generation;
         self.writing = Some(writing);
-        self.changed = true;
         Ok(())
     }
 
@@ -340,7 +337,7 @@ impl<'a> Looking<'a> {
         self.pending.sort_unstable();
         self.pending.dedup();
         let is_first = self.before.full_check == 0;
-        let is_news = self.changed
+        let is_news = self.writing.is_some()
             || self.pending != self.before.pending
             || proven.is_some() && proven != self.before.proven
             || full_check.is_some()

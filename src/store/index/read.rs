@@ -1,5 +1,7 @@
 //! The index as it was at one moment.
 
+use std::ops::Bound;
+
 use redb::{ReadTransaction, ReadableTable};
 
 use super::write::Sum;
@@ -18,7 +20,7 @@ impl<'a> Reader<'a> {
 
     pub(in crate::store) fn look(&self) -> Result<Look, Fault> {
         let meta = self.txn.open_table(META).map_err(fault)?;
-        Look::decode(&self.index.checked(&meta, "look")?).ok_or(Fault::Damaged)
+        look(self.index, &meta)
     }
 
     pub(in crate::store) fn known(&self) -> Result<Known, Fault> {
@@ -29,9 +31,7 @@ impl<'a> Reader<'a> {
     /// How many rows an address has, without reading them.
     pub(in crate::store) fn count(&self, mailbox: u64) -> Result<u64, Fault> {
         let boxes = self.txn.open_table(BOXES).map_err(fault)?;
-        let found = boxes.get(mailbox).map_err(fault)?;
-        let sum = found.map_or(Some(Sum::default()), |value| Sum::decode(value.value()));
-        Ok(sum.ok_or(Fault::Damaged)?.count)
+        Ok(sum_of(&boxes, mailbox)?.count)
     }
 
     /// All rows of an address, oldest first.
@@ -50,16 +50,14 @@ impl<'a> Reader<'a> {
             rows.push(key, value);
         }
         let boxes = self.txn.open_table(BOXES).map_err(fault)?;
-        let expected = boxes.get(mailbox).map_err(fault)?;
-        let expected = expected.map_or(Some(Sum::default()), |value| Sum::decode(value.value()));
-        if expected == Some(sum) {
+        if sum_of(&boxes, mailbox)? == sum {
             Ok(rows)
         } else {
             Err(Fault::Damaged)
         }
     }
 
-    /// At most `most` rows of an address on one side of a key, beginning at it.
+    /// At most `most` rows of an address on one side of a key, nearest first.
     pub(in crate::store) fn page(
         &self,
         mailbox: u64,
@@ -67,19 +65,17 @@ impl<'a> Reader<'a> {
         backwards: bool,
         most: usize,
     ) -> Result<Rows, Fault> {
-        use std::ops::Bound::{Excluded, Unbounded};
         let table = self.txn.open_table(ROWS).map_err(fault)?;
         let (start, end) = row::range(mailbox);
-        let all = (
-            std::ops::Bound::Included(start.as_slice()),
-            Excluded(end.as_slice()),
+        let (first, last) = (
+            Bound::Included(start.as_slice()),
+            Bound::Excluded(end.as_slice()),
         );
-        let bounds = match (from, backwards) {
-            (None, _) => all,
-            (Some(key), false) => (Excluded(key), all.1),
-            (Some(key), true) => (all.0, Excluded(key)),
+        let bounds = match (from.map(Bound::Excluded), backwards) {
+            (None, _) => (first, last),
+            (Some(key), false) => (key, last),
+            (Some(key), true) => (first, key),
         };
-        debug_assert!(bounds.0 != Unbounded);
         let mut rows = Rows::default();
         let mut range = table.range::<&[u8]>(bounds).map_err(fault)?;
         while rows.len() < most {
@@ -121,11 +117,28 @@ pub(super) fn rows_at(
     Ok(rows)
 }
 
+pub(super) fn look(
+    index: &Opened,
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Look, Fault> {
+    Look::decode(&index.checked(meta, "look")?).ok_or(Fault::Damaged)
+}
+
+pub(super) fn sum_of(
+    boxes: &impl ReadableTable<u64, &'static [u8]>,
+    mailbox: u64,
+) -> Result<Sum, Fault> {
+    let found = boxes.get(mailbox).map_err(fault)?;
+    found
+        .map_or(Some(Sum::default()), |value| Sum::decode(value.value()))
+        .ok_or(Fault::Damaged)
+}
+
 pub(super) fn known(
     index: &Opened,
     meta: &impl ReadableTable<&'static str, &'static [u8]>,
 ) -> Result<Known, Fault> {
-    let look = Look::decode(&index.checked(meta, "look")?).ok_or(Fault::Damaged)?;
+    let look = look(index, meta)?;
     let runs: Result<Vec<_>, _> = (0..look.runs)
         .map(|number| index.checked(meta, &run_name(number)))
         .collect();

@@ -70,6 +70,9 @@ pub(in crate::store) fn os_name(bytes: &[u8]) -> Option<OsString> {
     std::str::from_utf8(bytes).ok().map(OsString::from)
 }
 
+/// Checksum, place and flags stand before the size.
+const BEFORE_SIZE: usize = 4 + 2;
+
 pub(super) const PREFIX: usize = 8 + 4 + 8;
 
 pub(super) fn prefix(mailbox: u64, order: Order) -> Vec<u8> {
@@ -327,6 +330,12 @@ impl Rows {
         };
         let &(at, end) = self.ends.get(index)?;
         Some((self.bytes.get(start..at)?, self.bytes.get(at..end)?))
+    }
+
+    /// The size of the file, without reading the row further: a listing asks it of all.
+    pub(in crate::store) fn file_size(&self, index: usize) -> Option<u64> {
+        let (_, value) = self.raw(index)?;
+        take_number(&mut value.get(BEFORE_SIZE..)?)
     }
 
     pub(in crate::store) fn get(&self, index: usize) -> Option<Row> {

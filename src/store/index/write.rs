@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{Table, WriteTransaction};
 
-use super::read::{known, rows_at, run_name};
+use super::read::{known, look, rows_at, run_name, sum_of};
 use super::{BOXES, Fault, Known, Look, META, Opened, ROWS, Row, Rows, Seen, fault, row};
 
 /// What the rows of an address come to.
@@ -65,7 +65,7 @@ impl<'a> Writing<'a> {
 
     pub(in crate::store) fn look(&self) -> Result<Look, Fault> {
         let meta = self.txn.open_table(META).map_err(fault)?;
-        Look::decode(&self.index.checked(&meta, "look")?).ok_or(Fault::Damaged)
+        look(self.index, &meta)
     }
 
     pub(in crate::store) fn known(&self) -> Result<Known, Fault> {
@@ -141,10 +141,7 @@ impl<'a> Writing<'a> {
             Some(&sum) => sum,
             None => {
                 let table = self.txn.open_table(BOXES).map_err(fault)?;
-                let found = table.get(mailbox).map_err(fault)?;
-                found
-                    .map_or(Some(Sum::default()), |value| Sum::decode(value.value()))
-                    .ok_or(Fault::Damaged)?
+                sum_of(&table, mailbox)?
             }
         };
         Ok(self.boxes.entry(mailbox).or_insert(sum))
