@@ -1,6 +1,7 @@
 //! The table of targets, each figure beside a named peer's in the same run.
 //!
-//! `cargo bench --bench report -- [--json] [--files 10000,100000] [--rounds 5]`
+//! `cargo bench --bench report -- [--json] [--files 10000,100000] [--rounds 5]
+//! [--only composing]`
 //!
 //! A ratio is the median of the ratios of so many pairs. `--check` fails when a ratio is over twice
 //! its target: noise is real.
@@ -53,11 +54,18 @@ fn main() {
             .map(|size| size.parse().expect("--files takes numbers"))
             .collect()
     });
-    report.composing();
-    report.attachment();
-    report.sending();
-    report.reading();
-    report.listing(&sizes);
+    let parts: [(&str, &dyn Fn(&mut Report)); 5] = [
+        ("composing", &Report::composing),
+        ("attachment", &Report::attachment),
+        ("sending", &Report::sending),
+        ("reading", &Report::reading),
+        ("listing", &|report| report.listing(&sizes)),
+    ];
+    for (name, part) in parts {
+        if after("--only").is_none_or(|only| only == name) {
+            part(&mut report);
+        }
+    }
     for row in &report.over {
         eprintln!("over twice its target: {row}");
     }

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::code_page::Charset;
-use super::encode::{Sink, Source, TextEncoding, canonical_lines, write_base64, write_lines};
+use super::encode::{
+    Sink, Source, TextEncoding, canonical_lines, is_plain, write_base64, write_lines,
+};
 use super::field::{self, Mailbox};
 use super::{html, media_type, uuencode};
 use crate::error::Result;
@@ -209,6 +211,10 @@ fn multipart(kind: &str, boundary: &str, parameters: &str) -> String {
 }
 
 fn write_text(subtype: &str, text: &str, charset: Charset, to: &mut dyn Sink) -> Result<()> {
+    if is_plain(text.as_bytes(), false) {
+        put_text_header(subtype, "us-ascii", TextEncoding::SevenBit, to)?;
+        return to.put(text.as_bytes());
+    }
     let text = canonical_lines(text);
     let (label, octets) = labelled(&text, charset);
     let encoding = TextEncoding::of(&octets, label == "iso-2022-jp");
