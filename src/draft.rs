@@ -96,17 +96,45 @@ impl Identity {
     }
 }
 
-/// The caller's own writer.
+/// The caller's own writer; small pieces go to it together.
 struct WriterSink<'a> {
     to: &'a mut dyn Write,
+    buffer: Vec<u8>,
     written: u64,
+}
+
+impl<'a> WriterSink<'a> {
+    const BUFFER: usize = 16 * 1024;
+
+    fn new(to: &'a mut dyn Write) -> Self {
+        Self {
+            to,
+            buffer: Vec::with_capacity(4096),
+            written: 0,
+        }
+    }
+
+    fn finish(mut self) -> Result<u64> {
+        self.flush()?;
+        Ok(self.written)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.to.write_all(&self.buffer).map_err(write_failed)?;
+        self.buffer.clear();
+        Ok(())
+    }
 }
 
 impl Sink for WriterSink<'_> {
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.to.write_all(bytes).map_err(write_failed)?;
         self.written += bytes.len() as u64;
-        Ok(())
+        if self.buffer.len() + bytes.len() <= Self::BUFFER {
+            self.buffer.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.flush()?;
+        self.to.write_all(bytes).map_err(write_failed)
     }
 }
 
@@ -368,9 +396,9 @@ impl Draft {
     /// As `send`, and when the writer fails.
     pub fn write_to(&self, to: &mut dyn Write) -> Result<u64> {
         let identity = self.identity.clone().unwrap_or_else(Identity::new);
-        let mut sink = WriterSink { to, written: 0 };
+        let mut sink = WriterSink::new(to);
         self.hand_on(&identity, |_, outgoing| (outgoing.content)(&mut sink))?;
-        Ok(sink.written)
+        sink.finish()
     }
 
     /// Sends the message. When this returns `Ok`, every local recipient has it in the Inbox, and

@@ -129,7 +129,8 @@ pub fn address_list(data: &[u8]) {
     if list.is_empty() {
         return;
     }
-    let written = mailboxes("To", &list, Charset::UTF_8);
+    let mut written = String::new();
+    mailboxes(&mut written, "To", &list, Charset::UTF_8);
     assert!(written.split("\r\n").all(|line| line.len() <= 998));
     let again = address_list::parse(&fields::unfold(&written.as_bytes()[3..]), MOST);
     assert_eq!(again.len(), list.len(), "{written}");

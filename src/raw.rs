@@ -168,7 +168,7 @@ impl Raw {
         let mut added = String::new();
         if !has_field("Date") {
             let now = crate::time::rfc5322(std::time::SystemTime::now());
-            added += &field::verbatim("Date", &now);
+            field::verbatim(&mut added, "Date", &now);
         }
         let message_id = match fields::first(section, "Message-ID") {
             Some(field) => field.text(),
@@ -176,12 +176,12 @@ impl Raw {
                 let from = Address::parse(&envelope.reverse_path);
                 let domain = from.map_or("localhost".to_owned(), |a| a.domain().to_owned());
                 let id = format!("<{id}@{domain}>");
-                added += &field::verbatim("Message-ID", &id);
+                field::verbatim(&mut added, "Message-ID", &id);
                 id
             }
         };
         if !has_field("MIME-Version") {
-            added += &field::verbatim("MIME-Version", "1.0");
+            field::verbatim(&mut added, "MIME-Version", "1.0");
         }
         Ok(Self {
             bytes,

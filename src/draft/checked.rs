@@ -182,26 +182,38 @@ fn own_fields(draft: &Draft, from: &Address) -> String {
     const MOST: usize = 20;
     let mut fields = String::new();
     if let Some(id) = &draft.in_reply_to {
-        fields += &field::verbatim("In-Reply-To", id);
+        field::verbatim(&mut fields, "In-Reply-To", id);
     }
     let references = &draft.references;
     if let Some((first, rest)) = references.split_first() {
         let skipped = rest.len().saturating_sub(MOST - 1);
         let kept = std::iter::once(first).chain(rest.iter().skip(skipped));
         let kept: Vec<_> = kept.map(String::as_str).collect();
-        fields += &field::verbatim("References", &kept.join("\r\n "));
+        field::verbatim(&mut fields, "References", &kept.join("\r\n "));
     }
     if let Some(how) = draft.auto_submitted {
-        fields += &field::verbatim("Auto-Submitted", how.name());
+        field::verbatim(&mut fields, "Auto-Submitted", how.name());
     }
     if let Some(unsubscribe) = &draft.list_unsubscribe {
-        fields += &field::verbatim("List-Unsubscribe", &format!("<{}>", unsubscribe.url));
+        field::verbatim(
+            &mut fields,
+            "List-Unsubscribe",
+            &format!("<{}>", unsubscribe.url),
+        );
         if unsubscribe.one_click {
-            fields += &field::verbatim("List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
+            field::verbatim(
+                &mut fields,
+                "List-Unsubscribe-Post",
+                "List-Unsubscribe=One-Click",
+            );
         }
     }
     if draft.wants_read_receipt {
-        fields += &field::verbatim("Disposition-Notification-To", &from.to_string());
+        field::verbatim(
+            &mut fields,
+            "Disposition-Notification-To",
+            &from.to_string(),
+        );
     }
     fields
 }

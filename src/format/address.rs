@@ -1,5 +1,6 @@
 //! One address (RFC 5321 Mailbox, without a display name): checked, compared, written.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -45,7 +46,7 @@ impl Address {
         };
         let address = Self { local, domain };
         // An address literal is for SMTP between hosts; an Inbox has a domain, but mail may go there.
-        match Checked::new(address.quoted_local(), &address.domain) {
+        match Checked::new(address.quoted_local(), address.domain.as_str()) {
             Ok(_) => Ok(address),
             Err(_) => refuse("is no address of RFC 5321"),
         }
@@ -88,9 +89,16 @@ impl Address {
         self.local.is_ascii()
     }
 
-    fn quoted_local(&self) -> String {
+    /// Writes it as an addr-spec, with quotes only where they are needed.
+    pub(crate) fn append_to(&self, out: &mut String) {
+        out.push_str(&self.quoted_local());
+        out.push('@');
+        out.push_str(&self.domain);
+    }
+
+    fn quoted_local(&self) -> Cow<'_, str> {
         if is_dot_atom(&self.local) {
-            return self.local.clone();
+            return Cow::Borrowed(&self.local);
         }
         let mut quoted = String::from("\"");
         for character in self.local.chars() {
@@ -100,12 +108,12 @@ impl Address {
             quoted.push(character);
         }
         quoted.push('"');
-        quoted
+        Cow::Owned(quoted)
     }
 }
 
 impl fmt::Display for Address {
-    /// As an addr-spec, with quotes only where they are needed.
+    /// As [`Address::append_to`] writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.quoted_local(), self.domain)
     }

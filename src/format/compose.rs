@@ -4,6 +4,8 @@
 //! is a whole message of RFC 5322 or an error.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::code_page::Charset;
@@ -62,20 +64,71 @@ impl Attachment<'_> {
     }
 }
 
-/// Random, and with `=_`, which neither quoted-printable nor base64 can hold; none begins another.
+/// What divides the parts of one message: with `=_`, which neither quoted-printable nor base64 can
+/// hold, and a number that no sender of a part can guess. None begins another.
 pub(crate) struct Boundaries {
     seed: String,
 }
 
-impl Boundaries {
-    pub(crate) fn new() -> Self {
-        Self {
-            seed: uuid::Uuid::new_v4().simple().to_string(),
+/// The kinds of multipart (RFC 2046 section 5.1, RFC 2387).
+#[derive(Clone, Copy)]
+enum Multipart {
+    Mixed,
+    Alternative,
+    Related,
+}
+
+impl Multipart {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mixed => "mixed",
+            Self::Alternative => "alternative",
+            Self::Related => "related",
         }
     }
+}
 
-    fn of(&self, kind: &str) -> String {
-        format!("=_{kind}_{}", self.seed)
+impl Boundaries {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        // The keys of both are the system's random numbers, drawn once a thread.
+        let (first, second) = (RandomState::new(), RandomState::new());
+        let now = (COUNT.fetch_add(1, Ordering::Relaxed), std::process::id());
+        let seed = format!("{:016x}{:016x}", first.hash_one(now), second.hash_one(now));
+        Self { seed }
+    }
+
+    /// The header of a multipart, which ends the one it stands in.
+    fn begin(&self, kind: Multipart, to: &mut dyn Sink) -> Result<()> {
+        to.put(b"Content-Type: multipart/")?;
+        to.put(kind.name().as_bytes())?;
+        if matches!(kind, Multipart::Related) {
+            to.put(b";\r\n type=\"text/html\"")?;
+        }
+        to.put(b";\r\n boundary=\"")?;
+        self.put(kind, to)?;
+        to.put(b"\"\r\n\r\n--")?;
+        self.put(kind, to)?;
+        to.put(b"\r\n")
+    }
+
+    fn next(&self, kind: Multipart, to: &mut dyn Sink) -> Result<()> {
+        to.put(b"\r\n--")?;
+        self.put(kind, to)?;
+        to.put(b"\r\n")
+    }
+
+    fn end(&self, kind: Multipart, to: &mut dyn Sink) -> Result<()> {
+        to.put(b"\r\n--")?;
+        self.put(kind, to)?;
+        to.put(b"--\r\n")
+    }
+
+    fn put(&self, kind: Multipart, to: &mut dyn Sink) -> Result<()> {
+        to.put(b"=_")?;
+        to.put(kind.name().as_bytes())?;
+        to.put(b"_")?;
+        to.put(self.seed.as_bytes())
     }
 }
 
@@ -93,23 +146,23 @@ impl Composition<'_> {
         if files.is_empty() {
             return self.bodies(&inline, to);
         }
-        let boundary = self.boundaries.of("mixed");
-        to.put(multipart("mixed", &boundary, "").as_bytes())?;
-        to.put(format!("--{boundary}\r\n").as_bytes())?;
+        self.boundaries.begin(Multipart::Mixed, to)?;
         self.bodies(&inline, to)?;
         for attachment in files {
-            to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
+            self.boundaries.next(Multipart::Mixed, to)?;
             write_attachment(attachment, "attachment", self.charset, to)?;
         }
-        to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
+        self.boundaries.end(Multipart::Mixed, to)
     }
 
     /// Date comes first: it ends the run of envelope fields above it.
     fn header(&self) -> String {
-        let mut header = field::verbatim("Date", &crate::time::rfc5322(self.date));
-        header += &field::mailboxes("From", std::slice::from_ref(self.from), self.charset);
+        let mut header = String::with_capacity(1024);
+        let to = &mut header;
+        field::verbatim(to, "Date", &crate::time::rfc5322(self.date));
+        field::mailboxes(to, "From", std::slice::from_ref(self.from), self.charset);
         if let Some(sender) = self.sender {
-            header += &field::mailboxes("Sender", std::slice::from_ref(sender), self.charset);
+            field::mailboxes(to, "Sender", std::slice::from_ref(sender), self.charset);
         }
         for (name, list) in [
             ("Reply-To", self.reply_to),
@@ -117,20 +170,21 @@ impl Composition<'_> {
             ("Cc", self.cc),
         ] {
             if !list.is_empty() {
-                header += &field::mailboxes(name, list, self.charset);
+                field::mailboxes(to, name, list, self.charset);
             }
         }
         if self.to.is_empty() && self.cc.is_empty() {
-            header += &field::verbatim("To", "undisclosed-recipients:;");
+            field::verbatim(to, "To", "undisclosed-recipients:;");
         }
-        header += &field::unstructured("Subject", self.subject, self.charset);
-        header += &field::verbatim("Message-ID", self.message_id);
-        header += importance(self.importance);
-        header += &self.own_fields;
+        field::unstructured(to, "Subject", self.subject, self.charset);
+        field::verbatim(to, "Message-ID", self.message_id);
+        to.push_str(importance(self.importance));
+        to.push_str(&self.own_fields);
         for (name, value) in self.headers {
-            header += &field::unstructured(name, value, self.charset);
+            field::unstructured(to, name, value, self.charset);
         }
-        header + "MIME-Version: 1.0\r\n"
+        to.push_str("MIME-Version: 1.0\r\n");
+        header
     }
 
     /// One text part, and the files in its text.
@@ -163,18 +217,18 @@ impl Composition<'_> {
                 &derived
             }
         };
-        let boundary = self.boundaries.of("alternative");
-        to.put(multipart("alternative", &boundary, "").as_bytes())?;
-        to.put(format!("--{boundary}\r\n").as_bytes())?;
+        self.boundaries.begin(Multipart::Alternative, to)?;
         write_text("plain", text, self.charset, to)?;
-        to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
+        self.boundaries.next(Multipart::Alternative, to)?;
         self.related(html, inline, to)?;
-        to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
+        self.boundaries.end(Multipart::Alternative, to)
     }
 
     fn html_part(&self, html: &str, to: &mut dyn Sink) -> Result<()> {
         if let Some(location) = &self.content_location {
-            to.put(field::verbatim("Content-Location", location).as_bytes())?;
+            let mut header = String::new();
+            field::verbatim(&mut header, "Content-Location", location);
+            to.put(header.as_bytes())?;
         }
         write_text("html", html, self.charset, to)
     }
@@ -183,16 +237,13 @@ impl Composition<'_> {
         if inline.is_empty() {
             return self.html_part(html, to);
         }
-        let boundary = self.boundaries.of("related");
-        let root = ";\r\n type=\"text/html\"";
-        to.put(multipart("related", &boundary, root).as_bytes())?;
-        to.put(format!("--{boundary}\r\n").as_bytes())?;
+        self.boundaries.begin(Multipart::Related, to)?;
         self.html_part(html, to)?;
         for attachment in inline {
-            to.put(format!("\r\n--{boundary}\r\n").as_bytes())?;
+            self.boundaries.next(Multipart::Related, to)?;
             write_attachment(attachment, "inline", self.charset, to)?;
         }
-        to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
+        self.boundaries.end(Multipart::Related, to)
     }
 }
 
@@ -204,10 +255,6 @@ fn importance(importance: Importance) -> &'static str {
         Importance::Normal => "",
         Importance::High => "Importance: high\r\nX-Priority: 1\r\n",
     }
-}
-
-fn multipart(kind: &str, boundary: &str, parameters: &str) -> String {
-    format!("Content-Type: multipart/{kind}{parameters};\r\n boundary=\"{boundary}\"\r\n\r\n")
 }
 
 fn write_text(subtype: &str, text: &str, charset: Charset, to: &mut dyn Sink) -> Result<()> {
@@ -249,12 +296,18 @@ fn put_text_header(
     encoding: TextEncoding,
     to: &mut dyn Sink,
 ) -> Result<()> {
-    let header = format!(
-        "Content-Type: text/{subtype}; charset={charset}\r\n\
-         Content-Transfer-Encoding: {}\r\n\r\n",
-        encoding.name()
-    );
-    to.put(header.as_bytes())
+    for piece in [
+        "Content-Type: text/",
+        subtype,
+        "; charset=",
+        charset,
+        "\r\nContent-Transfer-Encoding: ",
+        encoding.name(),
+        "\r\n\r\n",
+    ] {
+        to.put(piece.as_bytes())?;
+    }
+    Ok(())
 }
 
 fn write_attachment(
@@ -273,10 +326,10 @@ fn write_attachment(
     }
     header += "\r\n";
     if let Some(id) = attachment.content_id {
-        header += &field::verbatim("Content-ID", &format!("<{id}>"));
+        field::verbatim(&mut header, "Content-ID", &format!("<{id}>"));
     }
     if let Some(location) = &attachment.content_location {
-        header += &field::verbatim("Content-Location", location);
+        field::verbatim(&mut header, "Content-Location", location);
     }
     let encoding = if attachment.is_message {
         "7bit"

@@ -75,78 +75,83 @@ fn invalid(field: &str, message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidValue, message).with_field(field)
 }
 
-/// A field of free text, such as Subject.
-pub(crate) fn unstructured(name: &str, value: &str, charset: Charset) -> String {
+/// Appends a field of free text, such as Subject.
+pub(crate) fn unstructured(to: &mut String, name: &str, value: &str, charset: Charset) {
     let longest_word = value.split([' ', '\t']).map(str::len).max().unwrap_or(0);
     let plain = value.is_ascii()
         && !value.contains("=?")
         && value.trim() == value
         && longest_word + name.len() + 2 < LONGEST;
-    let mut line = format!("{name}: ");
-    if !plain {
-        let column = line.len();
-        line.push_str(&encoded_words(value, column, false, charset));
-    } else if !value.is_empty() {
-        line.push_str(&folded(value, line.len()));
+    begin(to, name);
+    let column = name.len() + 2;
+    if plain {
+        push_folded(to, value, column);
+    } else {
+        to.push_str(&encoded_words(value, column, false, charset));
     }
-    finish(line)
+    finish(to);
 }
 
-/// A field whose value is written as it is: an identifier, a date, a token.
-pub(crate) fn verbatim(name: &str, value: &str) -> String {
-    finish(format!("{name}: {value}"))
+/// Appends a field whose value is written as it is: an identifier, a date, a token.
+pub(crate) fn verbatim(to: &mut String, name: &str, value: &str) {
+    begin(to, name);
+    to.push_str(value);
+    finish(to);
 }
 
-/// A field of mailboxes, folded between them.
-pub(crate) fn mailboxes(name: &str, list: &[Mailbox], charset: Charset) -> String {
-    let mut field = format!("{name}:");
-    let mut column = field.len();
+/// Appends a field of mailboxes, folded between them.
+pub(crate) fn mailboxes(to: &mut String, name: &str, list: &[Mailbox], charset: Charset) {
+    to.push_str(name);
+    to.push(':');
     for (index, mailbox) in list.iter().enumerate() {
         if index > 0 {
-            field.push(',');
-            column += 1;
+            to.push(',');
         }
-        let text = self::mailbox(mailbox, column + 1, charset);
-        let first_line = text.split("\r\n").next().map_or(0, str::len);
-        if index > 0 && column + 1 + first_line > WANTED {
-            field.push_str("\r\n");
-            column = 0;
+        let before = column(to);
+        let start = to.len();
+        to.push(' ');
+        push_mailbox(to, mailbox, charset);
+        let text = to.get(start..).unwrap_or_default();
+        let first_line = text.find("\r\n").unwrap_or(text.len());
+        if index > 0 && before + first_line > WANTED {
+            to.insert_str(start, "\r\n");
         }
-        field.push(' ');
-        field.push_str(&text);
-        column = match text.rsplit_once("\r\n") {
-            Some((_, last)) => last.len(),
-            None => column + 1 + text.len(),
-        };
     }
-    finish(field)
+    finish(to);
 }
 
-fn mailbox(mailbox: &Mailbox, column: usize, charset: Charset) -> String {
+/// How much the last line holds.
+fn column(text: &str) -> usize {
+    text.len() - text.rfind('\n').map_or(0, |end| end + 1)
+}
+
+fn push_mailbox(to: &mut String, mailbox: &Mailbox, charset: Charset) {
     if mailbox.name.is_empty() {
-        return mailbox.address.to_string();
+        return mailbox.address.append_to(to);
     }
-    let phrase = phrase(&mailbox.name, column, charset);
-    let address = format!("<{}>", mailbox.address);
-    let last_line = phrase.rsplit("\r\n").next().map_or(0, str::len);
-    let fold = if phrase.contains("\r\n") && last_line + 1 + address.len() > WANTED {
-        "\r\n"
-    } else {
-        ""
-    };
-    format!("{phrase}{fold} {address}")
+    let start = to.len();
+    push_phrase(to, &mailbox.name, charset);
+    let is_folded = to.get(start..).unwrap_or_default().contains("\r\n");
+    let end = to.len();
+    to.push_str(" <");
+    mailbox.address.append_to(to);
+    to.push('>');
+    if is_folded && column(to) > WANTED {
+        to.insert_str(end, "\r\n");
+    }
 }
 
 /// A display name: as it is, quoted, or encoded.
-fn phrase(name: &str, column: usize, charset: Charset) -> String {
+fn push_phrase(to: &mut String, name: &str, charset: Charset) {
     let is_atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
     let encode = !name.is_ascii() || name.contains("=?") || name.len() > 400 || name.contains('\t');
     if encode {
-        encoded_words(name, column, true, charset)
+        let words = encoded_words(name, column(to), true, charset);
+        to.push_str(&words);
     } else if name.chars().all(is_atom) && name.trim() == name && !name.contains("  ") {
-        name.to_owned()
+        to.push_str(name);
     } else {
-        quoted(name)
+        to.push_str(&quoted(name));
     }
 }
 
@@ -163,31 +168,38 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-fn finish(mut field: String) -> String {
-    field.truncate(field.trim_end_matches([' ', '\t']).len());
-    field.push_str("\r\n");
-    field
+fn begin(to: &mut String, name: &str) {
+    to.push_str(name);
+    to.push_str(": ");
+}
+
+fn finish(to: &mut String) {
+    to.truncate(to.trim_end_matches([' ', '\t']).len());
+    to.push_str("\r\n");
 }
 
 /// Folds plain text at blanks that are there, so that no line consists of blanks only.
-fn folded(value: &str, mut column: usize) -> String {
-    let mut out = String::with_capacity(value.len() + 8);
+fn push_folded(to: &mut String, value: &str, mut column: usize) {
+    if column + value.len() <= WANTED {
+        return to.push_str(value);
+    }
+    let start = to.len();
     let mut rest = value;
     while !rest.is_empty() {
         let word_at = rest.find(|c| c != ' ' && c != '\t').unwrap_or(rest.len());
         let (blanks, from) = rest.split_at_checked(word_at).unwrap_or((rest, ""));
         let word_len = from.find([' ', '\t']).unwrap_or(from.len());
         let (word, after) = from.split_at_checked(word_len).unwrap_or((from, ""));
-        if !blanks.is_empty() && !out.is_empty() && column + blanks.len() + word.len() > WANTED {
-            out.push_str("\r\n");
+        let is_first = to.len() == start;
+        if !blanks.is_empty() && !is_first && column + blanks.len() + word.len() > WANTED {
+            to.push_str("\r\n");
             column = 0;
         }
-        out.push_str(blanks);
-        out.push_str(word);
+        to.push_str(blanks);
+        to.push_str(word);
         column += blanks.len() + word.len();
         rest = after;
     }
-    out
 }
 
 /// A parameter behind a fold: quoted, or by RFC 2231 when it is not ASCII or long.
@@ -238,6 +250,18 @@ pub(crate) fn name_parameter(value: &str, charset: Charset) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn unstructured(name: &str, value: &str, charset: Charset) -> String {
+        let mut field = String::new();
+        super::unstructured(&mut field, name, value, charset);
+        field
+    }
+
+    fn mailboxes(name: &str, list: &[Mailbox], charset: Charset) -> String {
+        let mut field = String::new();
+        super::mailboxes(&mut field, name, list, charset);
+        field
+    }
 
     fn one(name: &str, address: &str) -> Mailbox {
         Mailbox {

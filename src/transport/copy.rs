@@ -45,13 +45,16 @@ pub(crate) struct Envelope<'a> {
 impl Envelope<'_> {
     /// The run of fields on top of the file.
     pub(crate) fn run(&self) -> String {
-        let sender = self
-            .reverse_path
-            .map_or("<>".to_owned(), ToString::to_string);
-        let mut run = format!("X-Sender: {sender}\r\n");
-        for recipient in self.recipients {
-            run += &format!("X-Receiver: {recipient}\r\n");
+        let mut run = String::from("X-Sender: ");
+        match self.reverse_path {
+            Some(sender) => sender.append_to(&mut run),
+            None => run.push_str("<>"),
         }
+        for recipient in self.recipients {
+            run.push_str("\r\nX-Receiver: ");
+            recipient.append_to(&mut run);
+        }
+        run.push_str("\r\n");
         run
     }
 }

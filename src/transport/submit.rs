@@ -9,7 +9,6 @@ use super::publish::{self, Unnamed, publish};
 use crate::delivery::{Handover, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
-use crate::format::field;
 use crate::limits::Limits;
 use crate::state::new_id;
 
@@ -193,8 +192,5 @@ pub(crate) fn received(spool: &Spool, id: &str) -> String {
         .first()
         .map_or("localhost", String::as_str);
     let now = crate::time::rfc5322(std::time::SystemTime::now());
-    field::verbatim(
-        "Received",
-        &format!("by {domain} (cdonts)\r\n\twith local id {id};\r\n\t{now}"),
-    )
+    format!("Received: by {domain} (cdonts)\r\n\twith local id {id};\r\n\t{now}\r\n")
 }
