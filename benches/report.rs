@@ -54,7 +54,8 @@ fn main() {
             .map(|size| size.parse().expect("--files takes numbers"))
             .collect()
     });
-    let parts: [(&str, &dyn Fn(&mut Report)); 5] = [
+    type Part<'a> = (&'a str, &'a dyn Fn(&mut Report));
+    let parts: [Part<'_>; 5] = [
         ("composing", &Report::composing),
         ("attachment", &Report::attachment),
         ("sending", &Report::sending),

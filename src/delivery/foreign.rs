@@ -371,6 +371,9 @@ impl Foreign {
 
 /// Each mailbox once: To, Cc and Bcc may name it thrice.
 pub(crate) fn without_doubles(addresses: Vec<Address>, case_sensitive: bool) -> Vec<Address> {
+    if addresses.len() < 2 {
+        return addresses;
+    }
     let mut seen = std::collections::HashSet::new();
     addresses
         .into_iter()

@@ -28,7 +28,7 @@ impl Address {
         if trimmed.len() > LONGEST {
             return refuse("has more than 320 octets");
         }
-        if trimmed.chars().any(is_forbidden) {
+        if !is_printable(trimmed) && trimmed.chars().any(is_forbidden) {
             return refuse("holds a control or invisible character");
         }
         let Some((local, domain)) = split_at_domain(trimmed) else {
@@ -119,6 +119,11 @@ impl fmt::Display for Address {
     }
 }
 
+/// Whether a text is ASCII without controls, as nearly all are: nothing else need be asked then.
+pub(crate) fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
 /// Line ends to some readers, and what makes one address look like another.
 pub(crate) fn is_forbidden(character: char) -> bool {
     character.is_control()
@@ -178,13 +183,22 @@ fn unquote_trusted(local: &str) -> Option<String> {
     Some(text)
 }
 
+/// What an atom is made of (RFC 5322 section 3.2.3).
+pub(crate) fn is_atom_text(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'/' | b'=' | b'?' | b'^'..=b'`' | b'{'..=b'~'
+        )
+}
+
 fn is_dot_atom(text: &str) -> bool {
     !text.is_empty()
         && text.split('.').all(|atom| {
             !atom.is_empty()
-                && atom.chars().all(|c| {
-                    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || !c.is_ascii()
-                })
+                && atom
+                    .bytes()
+                    .all(|byte| is_atom_text(byte) || !byte.is_ascii())
         })
 }
 

@@ -91,10 +91,9 @@ impl Multipart {
 impl Boundaries {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        // The keys of both are the system's random numbers, drawn once a thread.
-        let (first, second) = (RandomState::new(), RandomState::new());
-        let now = (COUNT.fetch_add(1, Ordering::Relaxed), std::process::id());
-        let seed = format!("{:016x}{:016x}", first.hash_one(now), second.hash_one(now));
+        // Its keys are the system's random numbers, drawn once a thread.
+        let number = RandomState::new().hash_one(COUNT.fetch_add(1, Ordering::Relaxed));
+        let seed = format!("{number:016x}");
         Self { seed }
     }
 

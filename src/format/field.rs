@@ -5,7 +5,7 @@
 
 mod words;
 
-use super::address::{Address, is_forbidden};
+use super::address::{Address, is_atom_text, is_forbidden, is_printable};
 use super::code_page::Charset;
 use super::encode::push_escape;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +25,9 @@ pub(crate) struct Mailbox {
 
 /// Refuses what would end the field or show a reader something else than was sent.
 pub(crate) fn check(field: &str, value: &str) -> Result<()> {
+    if is_printable(value) {
+        return Ok(());
+    }
     let bad = value
         .chars()
         .find(|&c| c != '\t' && (c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')));
@@ -42,6 +45,9 @@ pub(crate) fn check(field: &str, value: &str) -> Result<()> {
 
 /// The same for a name that a reader sees beside an address: nor may it reorder what is shown.
 pub(crate) fn check_name(field: &str, name: &str) -> Result<()> {
+    if is_printable(name) {
+        return Ok(());
+    }
     check(field, name)?;
     let hidden = |c: char| c == '\t' || (is_forbidden(c) && !matches!(c, '\u{200c}' | '\u{200d}'));
     match name.chars().find(|&c| hidden(c)) {
@@ -143,12 +149,12 @@ fn push_mailbox(to: &mut String, mailbox: &Mailbox, charset: Charset) {
 
 /// A display name: as it is, quoted, or encoded.
 fn push_phrase(to: &mut String, name: &str, charset: Charset) {
-    let is_atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
+    let is_atom = |byte| is_atom_text(byte) || byte == b' ';
     let encode = !name.is_ascii() || name.contains("=?") || name.len() > 400 || name.contains('\t');
     if encode {
         let words = encoded_words(name, column(to), true, charset);
         to.push_str(&words);
-    } else if name.chars().all(is_atom) && name.trim() == name && !name.contains("  ") {
+    } else if name.bytes().all(is_atom) && name.trim() == name && !name.contains("  ") {
         to.push_str(name);
     } else {
         to.push_str(&quoted(name));

@@ -97,7 +97,7 @@ mod tests {
 
     /// Octet by octet, as the rule says it.
     fn is_plain_slowly(text: &str) -> bool {
-        text.split_inclusive("\n").all(|line| {
+        text.split_inclusive('\n').all(|line| {
             let line = match line.strip_suffix("\r\n") {
                 Some(line) => line,
                 None if line.ends_with('\n') => return false,
