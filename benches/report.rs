@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "it writes its messages")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{BufWriter, Write};
@@ -383,7 +384,12 @@ impl Report {
             },
         );
         let message = MessageFile::open(&path).expect("a message");
-        let out = dir.path().join("out");
+        // A new file each time: one that is there already has to be emptied first.
+        let number = Cell::new(0);
+        let out = || {
+            number.set(number.get() + 1);
+            dir.path().join(format!("out{}", number.get()))
+        };
         self.pair(
             "save one 10 MB attachment to a file",
             "mail-parser parse + write",
@@ -392,7 +398,7 @@ impl Report {
             &mut || {
                 let attachments = message.attachments().expect("attachments");
                 let attachment = attachments.get(0).expect("one");
-                let mut file = File::create(&out).expect("a file");
+                let mut file = File::create(out()).expect("a file");
                 attachment.write_to(&mut file).expect("it is written");
             },
             &mut || {
@@ -401,7 +407,7 @@ impl Report {
                     .parse(&bytes)
                     .expect("a message");
                 let attachment = message.attachment(0).expect("one");
-                fs::write(&out, attachment.contents()).expect("it is written");
+                fs::write(out(), attachment.contents()).expect("it is written");
             },
         );
     }

@@ -1,7 +1,7 @@
 //! Reading base64 (RFC 2045 section 6.8) as mail has it: with foreign characters, without its
 //! padding, or with padding in the middle where two texts were put together.
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 /// Decodes block by block.
 #[derive(Debug, Default)]
@@ -58,15 +58,19 @@ impl Decoder {
         }
         self.scratch.clear();
         let mut taken = 0;
-        for end in memchr_iter(b'\n', input) {
-            let line = input.get(taken..end).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            // Padding and lines that hold parts of groups are looked at more closely.
-            if !line.len().is_multiple_of(4) || line.ends_with(b"=") {
-                break;
+        while let Some(rest) = input.get(taken..)
+            && let Some(end) = memchr(b'\n', rest)
+            && let Some(line) = rest.get(..=end)
+            && let Some(text) = clean_line(line)
+        {
+            self.scratch.extend_from_slice(text);
+            taken += line.len();
+            // The lines of one body are as long as its first.
+            let others = rest.chunks_exact(line.len()).skip(1);
+            for text in others.map_while(clean_line) {
+                self.scratch.extend_from_slice(text);
+                taken += line.len();
             }
-            self.scratch.extend_from_slice(line);
-            taken = end + 1;
         }
         let before = out.len();
         match base64_simd::STANDARD.decode_append(self.scratch.as_slice(), out) {
@@ -183,6 +187,14 @@ pub(crate) fn decode(input: &[u8]) -> Vec<u8> {
     decoder.feed(input, &mut out);
     decoder.finish(&mut out);
     out
+}
+
+/// A line without its end, if that is there; padding and a line that holds a part of a group are
+/// looked at more closely.
+fn clean_line(line: &[u8]) -> Option<&[u8]> {
+    let text = line.strip_suffix(b"\n")?;
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    (text.len().is_multiple_of(4) && !text.ends_with(b"=")).then_some(text)
 }
 
 fn value(byte: u8) -> Option<u8> {

@@ -14,7 +14,10 @@ use super::uuencode;
 use crate::error::{Error, Problem, Result};
 use crate::limits::Limits;
 
+/// Read at once: what a processor keeps near.
 const BLOCK: u64 = 64 * 1024;
+/// Handed on at once, but for the last: fewer and larger writes.
+const READY: usize = 128 * 1024;
 
 enum Decoder {
     Identity,
@@ -60,6 +63,7 @@ pub(crate) struct BodyReader {
     end: u64,
     unstuffer: Option<Unstuffer>,
     decoder: Decoder,
+    block: Vec<u8>,
     ready: Vec<u8>,
     given: usize,
     finished: bool,
@@ -90,17 +94,18 @@ impl BodyReader {
             end: range.end,
             unstuffer: dot_stuffed.then(Unstuffer::default),
             decoder,
+            block: Vec::new(),
             ready: Vec::new(),
             given: 0,
             finished: false,
         }
     }
 
-    /// The next decoded bytes; empty at the end.
+    /// The next decoded bytes, at least [`READY`] of them; less only at the end, and then none.
     pub(crate) fn next_block(&mut self) -> Result<&[u8]> {
         self.ready.clear();
         self.given = 0;
-        while self.ready.is_empty() && !self.finished {
+        while self.ready.len() < READY && !self.finished {
             self.decode_block()?;
         }
         Ok(&self.ready)
@@ -108,15 +113,16 @@ impl BodyReader {
 
     fn decode_block(&mut self) -> Result<()> {
         let size = self.end.saturating_sub(self.at).min(BLOCK);
-        let mut block = vec![0; usize::try_from(size).unwrap_or(0)];
-        let count = self.bytes.read_at(&mut block, self.at)?;
+        let block = &mut self.block;
+        block.resize(usize::try_from(size).unwrap_or(0), 0);
+        let count = self.bytes.read_at(block, self.at)?;
         self.bytes.verify()?;
         block.truncate(count);
         self.at += count as u64;
         if let Some(unstuffer) = &mut self.unstuffer {
-            unstuffer.feed(&mut block);
+            unstuffer.feed(block);
         }
-        self.decoder.feed(&mut block, &mut self.ready);
+        self.decoder.feed(block, &mut self.ready);
         if count == 0 || self.at >= self.end {
             self.finished = true;
             self.decoder.finish(&mut self.ready);
