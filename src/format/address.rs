@@ -85,6 +85,21 @@ impl Address {
         key
     }
 
+    /// Whether that is its key.
+    pub(crate) fn has_key(&self, key: &str, case_sensitive: bool) -> bool {
+        let local = key
+            .strip_suffix(&self.domain)
+            .and_then(|rest| rest.strip_suffix('@'));
+        local.is_some_and(|local| {
+            if case_sensitive {
+                return local == self.local;
+            }
+            // A key is in lower case.
+            let own = self.local.bytes().map(|byte| byte.to_ascii_lowercase());
+            own.eq(local.bytes())
+        })
+    }
+
     pub(crate) fn is_ascii(&self) -> bool {
         self.local.is_ascii()
     }
@@ -311,6 +326,19 @@ mod tests {
             b"\"a@b",
         ] {
             assert_eq!(Address::from_trusted(nobody), None, "{nobody:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_key_is_known_without_making_it(
+            one in "[aAb@É\"]{1,3}@[ab]{1,2}", other in "[aAb@É\"]{1,3}@[ab]{1,2}", exact: bool,
+        ) {
+            let (one, other) = (Address::from_trusted(one.as_bytes()), Address::from_trusted(other.as_bytes()));
+            if let (Some(one), Some(other)) = (one, other) {
+                let key = other.key(exact);
+                proptest::prop_assert_eq!(one.has_key(&key, exact), one.key(exact) == key);
+            }
         }
     }
 }

@@ -29,11 +29,11 @@ use crate::fs::{Dir, Failure};
 use crate::state::new_id;
 
 use backend::Backend;
-pub(super) use known::{Known, Seen};
+pub(super) use known::{Hashes, Known, Seen};
 pub(super) use meta::Look;
 use read::Reader;
 pub(crate) use row::Rows;
-pub(super) use row::{Order, Row, name_bytes, os_name};
+pub(super) use row::{Encoded, Order, Row, name_bytes, os_name};
 pub(super) use write::Writing;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");

@@ -10,11 +10,12 @@ mod news;
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
+use std::thread::Scope;
 use std::time::{Duration, SystemTime};
 
 use super::drop::{DropStore, Place};
-use super::index::{Known, Look, Opened, Rows, Stop, Writing, os_name};
+use super::index::{Hashes, Known, Look, Opened, Rows, Stop, Writing, os_name};
 use super::marks::Marked;
 use super::origin::OpenedEntry;
 use super::settle::Writer;
@@ -22,11 +23,12 @@ use crate::error::{Error, Problem};
 use crate::fs::Stamp;
 use crate::server::ScanProgress;
 use judge::New;
+use news::Readers;
 
 /// How often the state of every file is compared where a program may rewrite files in place.
 const FULL_CHECK: Duration = Duration::from_mins(10);
 /// So many names are held at once.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 2 * 1024;
 
 /// How thorough a look is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +46,15 @@ pub(super) struct Looked {
     pub(super) has_listed: bool,
 }
 
+/// What the names of files begin with: all of it, but for the flags of a Maildir.
+type Bases = HashSet<Vec<u8>>;
+
 /// A look while it goes on.
 struct Looking<'a> {
     store: &'a DropStore,
     index: &'a Opened,
     before: Look,
-    marked: Marked,
+    marked: Arc<Marked>,
     known: Option<Known>,
     writing: Option<Writing<'a>>,
     /// The number of this look.
@@ -105,7 +110,7 @@ impl<'a> Looking<'a> {
             index,
             number: before.number.wrapping_add(1),
             before,
-            marked: Marked::look(&store.state)?,
+            marked: Arc::new(Marked::look(&store.state)?),
             known: None,
             writing: None,
             pending: Vec::new(),
@@ -142,18 +147,42 @@ impl<'a> Looking<'a> {
     }
 
     fn at_all(&mut self, is_full: bool, rested: Option<&Vec<Stamp>>) -> Result<(), Stop> {
-        let store = self.store;
         let known = self.index.read()?.known()?;
-        let mut unseen = known.hashes();
+        let unseen = known.hashes();
+        self.known = Some(known);
+        let (unseen, bases) = std::thread::scope(|scope| self.at_names(scope, unseen, is_full))?;
+        self.judge_unsettled()?;
+        for hash in unseen {
+            self.vanished(hash)?;
+        }
+        if let Some(present) = bases {
+            // Absence is shown only by a directory that rested while it was read.
+            let store = self.store;
+            let is_absence =
+                store.nothing_in_removal() && rested.is_some() && rested == store.stamps().as_ref();
+            store.sweep_marks(&self.marked, &self.misfits, is_absence.then_some(&present));
+        }
+        Ok(())
+    }
+
+    /// All names there are; those that are new are read beside the listing. Returns the known ones
+    /// that were not among them, and, where there are marks, what the names begin with.
+    fn at_names<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, 'a>,
+        mut unseen: Hashes,
+        is_full: bool,
+    ) -> Result<(Hashes, Option<Bases>), Stop> {
+        let store = self.store;
         let suspects = std::mem::take(
             &mut *store
                 .suspects
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         );
-        self.known = Some(known);
         let mut again = Vec::new();
         let mut chunk = Vec::new();
+        let mut readers = Readers::new(scope, store.rules.threads().get());
         // Only a Maildir can have one file under two names at once.
         let mut bases = store.is_maildir().then(HashSet::new);
         let mut marked_bases = (!self.marked.is_empty()).then(HashSet::new);
@@ -194,24 +223,15 @@ impl<'a> Looking<'a> {
                 if chunk.len() == CHUNK {
                     self.forget(&mut again)?;
                     self.progress.found += chunk.len() as u64;
-                    self.judge(std::mem::take(&mut chunk))?;
+                    self.read(&mut readers, std::mem::take(&mut chunk))?;
                 }
             }
         }
         self.forget(&mut again)?;
         self.progress.found += chunk.len() as u64;
-        self.judge(chunk)?;
-        self.judge_unsettled()?;
-        for hash in unseen {
-            self.vanished(hash)?;
-        }
-        if let Some(present) = marked_bases {
-            // Absence is shown only by a directory that rested while it was read.
-            let is_absence =
-                store.nothing_in_removal() && rested.is_some() && rested == store.stamps().as_ref();
-            store.sweep_marks(&self.marked, &self.misfits, is_absence.then_some(&present));
-        }
-        Ok(())
+        self.read(&mut readers, chunk)?;
+        self.read_rest(&mut readers)?;
+        Ok((unseen, marked_bases))
     }
 
     /// Removes a file that the last of its readers has deleted, if he died over it.

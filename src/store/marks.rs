@@ -153,6 +153,10 @@ impl DropStore {
         address.key(self.rules.case_sensitive)
     }
 
+    pub(super) fn has_key(&self, address: &Address, key: &str) -> bool {
+        address.has_key(key, self.rules.case_sensitive)
+    }
+
     /// Writes that the owner of `address` has deleted the file.
     pub(super) fn mark(&self, name: &OsStr, opened: &OpenedEntry, address: &Address) -> Result<()> {
         let dirs = self.state.ensure()?;

@@ -45,9 +45,14 @@ pub(super) struct OpenedEntry {
 impl OpenedEntry {
     /// Reads state and run from the descriptor that was opened.
     pub(super) fn read(store: &DropStore, file: File) -> Result<Self> {
+        Self::read_into(Vec::new(), store, file)
+    }
+
+    /// The same with a buffer that was used before: many files in a row are read faster so.
+    pub(super) fn read_into(mut head: Vec<u8>, store: &DropStore, file: File) -> Result<Self> {
         const FIRST: usize = 4096;
         let stamp = file.opened().stamp;
-        let mut head = Vec::new();
+        head.clear();
         let mut wanted = FIRST;
         let most = most_head(&store.rules.limits);
         loop {

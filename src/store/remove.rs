@@ -62,8 +62,8 @@ impl DropOrigin {
 impl DropStore {
     /// Whether one deletion is enough: the run names one mailbox, or nobody.
     pub(super) fn has_one_owner(&self, run: &Run) -> bool {
-        let keys: HashSet<_> = self.keys(run).collect();
-        keys.len() <= 1 && !run.has_unreadable
+        let is_one = || self.keys(run).collect::<HashSet<_>>().len() <= 1;
+        !run.has_unreadable && (run.recipients.len() <= 1 || is_one())
     }
 
     pub(super) fn keys<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = String> + 'a {

@@ -297,11 +297,8 @@ impl DropStore {
         summary.received = summary.received.or_else(|| Some(opened.stamp.modified()));
         summary.reverse_path.clone_from(&opened.run.reverse_path);
         summary.has_null_reverse_path = opened.run.has_sender && opened.run.reverse_path.is_empty();
-        let own = opened
-            .run
-            .recipients
-            .iter()
-            .find(|address| Some(self.key(address).as_str()) == reader);
+        let mut recipients = opened.run.recipients.iter();
+        let own = reader.and_then(|reader| recipients.find(|one| self.has_key(one, reader)));
         summary.delivered_to = own.map(ToString::to_string).unwrap_or_default();
         Ok(summary)
     }
@@ -312,7 +309,7 @@ impl DropStore {
             Some(reader) => run
                 .recipients
                 .iter()
-                .any(|address| self.key(address) == reader),
+                .any(|address| self.has_key(address, reader)),
             None => run.recipients.is_empty(),
         }
     }

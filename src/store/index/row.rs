@@ -4,9 +4,10 @@
 //! the time of the file, then by name. The value begins with a checksum over key and value.
 
 use std::ffi::{OsStr, OsString};
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use super::Opened;
+use super::{Opened, Seen};
 use crate::format::address_list;
 use crate::fs::Stamp;
 use crate::store::drop::Place;
@@ -47,6 +48,38 @@ pub(in crate::store) struct Encoded {
     check: u64,
 }
 
+impl Encoded {
+    /// The same row in the look of another number.
+    pub(in crate::store) fn move_to(&mut self, index: &Opened, look: u32) {
+        let look = look.to_be_bytes();
+        match self.key.get_mut(LOOK) {
+            Some(old) if *old != look => old.copy_from_slice(&look),
+            _ => return,
+        }
+        seal(index, self);
+    }
+
+    /// Where the file of that hash stands.
+    pub(in crate::store) fn seen(&self, hash: u64) -> Option<Seen> {
+        Some(Seen {
+            hash,
+            mailbox: mailbox(&self.key)?,
+            order: order(&self.key)?,
+        })
+    }
+}
+
+/// Puts the checksum into its place.
+fn seal(index: &Opened, row: &mut Encoded) {
+    let Some((sum, rest)) = row.value.split_at_mut_checked(4) else {
+        return;
+    };
+    row.check = index.hash(&[&row.key, rest]);
+    if let Some(check) = row.check.to_le_bytes().get(..4) {
+        sum.copy_from_slice(check);
+    }
+}
+
 /// A file name as it is kept; `None` where it cannot be.
 #[cfg_attr(
     unix,
@@ -74,11 +107,15 @@ pub(in crate::store) fn os_name(bytes: &[u8]) -> Option<OsString> {
 const BEFORE_SIZE: usize = 4 + 2;
 
 pub(super) const PREFIX: usize = 8 + 4 + 8;
+/// Where the number of the look stands in a key.
+const LOOK: Range<usize> = 8..12;
 
 pub(super) fn prefix(mailbox: u64, order: Order) -> Vec<u8> {
-    let mut key = mailbox.to_be_bytes().to_vec();
-    key.extend(order.look.to_be_bytes());
-    key.extend(order.time.to_be_bytes());
+    // With room for a name.
+    let mut key = Vec::with_capacity(96);
+    key.extend_from_slice(&mailbox.to_be_bytes());
+    key.extend_from_slice(&order.look.to_be_bytes());
+    key.extend_from_slice(&order.time.to_be_bytes());
     key
 }
 
@@ -106,8 +143,8 @@ pub(super) fn mailbox(key: &[u8]) -> Option<u64> {
 
 pub(in crate::store) fn order(key: &[u8]) -> Option<Order> {
     Some(Order {
-        look: u32::from_be_bytes(key.get(8..12)?.try_into().ok()?),
-        time: u64::from_be_bytes(key.get(12..PREFIX)?.try_into().ok()?),
+        look: u32::from_be_bytes(key.get(LOOK)?.try_into().ok()?),
+        time: u64::from_be_bytes(key.get(LOOK.end..PREFIX)?.try_into().ok()?),
     })
 }
 
@@ -145,7 +182,7 @@ impl Row {
             summary,
         } = &self.entry;
         let mut key = prefix(mailbox, order);
-        key.extend(name_bytes(name)?);
+        key.extend_from_slice(name_bytes(name)?);
         let of_file = stamp.modified();
         let received = summary.received.filter(|time| *time != of_file);
         let same_path = summary.reverse_path == summary.sender.address;
@@ -161,7 +198,8 @@ impl Row {
             .map(|(_, flag)| flag)
             .sum();
         // Room for the checksum.
-        let mut value = vec![0, 0, 0, 0, place.number(), flags];
+        let mut value = Vec::with_capacity(192);
+        value.extend_from_slice(&[0, 0, 0, 0, place.number(), flags]);
         put_number(&mut value, stamp.size);
         put_number(&mut value, stamp.inode);
         put_number(&mut value, stamp.size.checked_sub(summary.size)?);
@@ -182,12 +220,15 @@ impl Row {
             &summary.delivered_to,
         ] {
             put_number(&mut value, text.len() as u64);
-            value.extend(text.as_bytes());
+            value.extend_from_slice(text.as_bytes());
         }
-        let check = index.hash(&[&key, value.get(4..)?]);
-        let sum = check.to_le_bytes();
-        value.get_mut(..4)?.copy_from_slice(sum.get(..4)?);
-        Some(Encoded { key, value, check })
+        let mut row = Encoded {
+            key,
+            value,
+            check: 0,
+        };
+        seal(index, &mut row);
+        Some(row)
     }
 
     pub(in crate::store) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {

@@ -1,13 +1,14 @@
 //! What a new file is, and to whom.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
 use crate::error::{ErrorKind, Problem, Result};
 use crate::fs::Stamp;
 use crate::store::by_index::mailbox;
 use crate::store::drop::{DropStore, Place};
-use crate::store::index::{Opened, Row};
+use crate::store::index::{Encoded, Opened, Order, Row};
 use crate::store::marks::{self, Marked};
 use crate::store::origin::OpenedEntry;
 use crate::store::scan::Whose;
@@ -24,68 +25,108 @@ pub(super) struct New {
 /// What a new file is.
 pub(super) enum Judged {
     /// The rows of its addresses.
-    Rows(Vec<(u64, Row)>),
+    Rows(Vec<Encoded>),
     /// Not to be judged now, perhaps with a reason that its owner must know.
     Pending(Option<Problem>),
     /// No message, or none any more.
     Nothing,
 }
 
-/// What a complete file is to whom.
-pub(super) fn judge(
-    store: &DropStore,
-    index: &Opened,
-    marked: &Marked,
-    new: &New,
-    misfits: &mut HashSet<String>,
-) -> Judged {
-    match try_judge(store, index, marked, new, misfits) {
-        Ok(judged) => judged,
-        Err(error) if error.kind() == ErrorKind::MessageGone => Judged::Nothing,
-        Err(_) if store.is_directory(new.place, &new.name) => Judged::Nothing,
-        Err(error) => Judged::Pending(Some(error.into())),
-    }
+/// Finds out what complete files are, and to whom.
+#[derive(Clone)]
+pub(super) struct Judge<'a> {
+    store: &'a DropStore,
+    index: &'a Opened,
+    marked: Arc<Marked>,
+    /// The number of the look.
+    number: u32,
+    /// Marks that fit no file under their name.
+    pub(super) misfits: HashSet<String>,
+    /// Where the beginning of each file is read into.
+    head: Vec<u8>,
 }
 
-fn try_judge(
-    store: &DropStore,
-    index: &Opened,
-    marked: &Marked,
-    new: &New,
-    misfits: &mut HashSet<String>,
-) -> Result<Judged> {
-    let (file, place, name) = store.open(new.place, &new.name)?;
-    let mut opened = OpenedEntry::read(store, file)?;
-    if new.stamp.is_some_and(|stamp| stamp != opened.stamp) {
-        // It was rewritten since it was found complete.
-        return Ok(Judged::Pending(None));
+impl<'a> Judge<'a> {
+    pub(super) fn new(
+        store: &'a DropStore,
+        index: &'a Opened,
+        marked: Arc<Marked>,
+        number: u32,
+    ) -> Self {
+        Self {
+            store,
+            index,
+            marked,
+            number,
+            misfits: HashSet::new(),
+            head: Vec::new(),
+        }
     }
-    let deleted_by = store.deleted_by(marked, &name, &opened, misfits)?;
-    if !deleted_by.is_empty() && store.is_deleted_by_all(&opened.run, &deleted_by) {
-        store.finish_removal(place, &name, &opened);
-        return Ok(Judged::Nothing);
+
+    pub(super) fn judge(&mut self, new: &New) -> Judged {
+        match self.try_judge(new) {
+            Ok(judged) => judged,
+            Err(error) if error.kind() == ErrorKind::MessageGone => Judged::Nothing,
+            Err(_) if self.store.is_directory(new.place, &new.name) => Judged::Nothing,
+            Err(error) => Judged::Pending(Some(error.into())),
+        }
     }
-    let keys: HashSet<String> = store.keys(&opened.run).collect();
-    let marks = if store.has_one_owner(&opened.run) {
-        None
-    } else {
-        Some(marks::state_of(store.base(&name), &opened)?)
-    };
-    let mut rows = Vec::with_capacity(keys.len().max(1));
-    let mut row = |whose: Whose<'_>| -> Result<()> {
-        let reader = match whose {
-            Whose::Address(key) => Some(key),
-            Whose::Nobody => None,
+
+    fn try_judge(&mut self, new: &New) -> Result<Judged> {
+        let store = self.store;
+        let (file, place, name) = store.open(new.place, &new.name)?;
+        let mut opened = OpenedEntry::read_into(std::mem::take(&mut self.head), store, file)?;
+        if new.stamp.is_some_and(|stamp| stamp != opened.stamp) {
+            // It was rewritten since it was found complete.
+            return Ok(Judged::Pending(None));
+        }
+        let deleted_by = store.deleted_by(&self.marked, &name, &opened, &mut self.misfits)?;
+        if !deleted_by.is_empty() && store.is_deleted_by_all(&opened.run, &deleted_by) {
+            store.finish_removal(place, &name, &opened);
+            return Ok(Judged::Nothing);
+        }
+        let rows = self.rows(place, &name, &mut opened)?;
+        self.head = opened.head;
+        if let Some(rows) = rows {
+            return Ok(Judged::Rows(rows));
+        }
+        let text = "the index cannot hold this file: its name or time is out of the ordinary";
+        Ok(Judged::Pending(Some(Problem::new(text))))
+    }
+
+    /// A row for each address of a file; `None` if the index cannot hold them.
+    fn rows(
+        &self,
+        place: Place,
+        name: &OsStr,
+        opened: &mut OpenedEntry,
+    ) -> Result<Option<Vec<Encoded>>> {
+        let store = self.store;
+        let mut keys: Vec<String> = store.keys(&opened.run).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let marks = if store.has_one_owner(&opened.run) {
+            None
+        } else {
+            Some(marks::state_of(store.base(name), opened)?)
         };
-        let entry = store.entry(place, &name, &mut opened, reader)?;
-        rows.push((mailbox(index, whose), Row { entry, marks }));
-        Ok(())
-    };
-    if keys.is_empty() {
-        row(Whose::Nobody)?;
+        let Some(order) = Order::new(self.number, opened.stamp.modified) else {
+            return Ok(None);
+        };
+        let readers: Vec<_> = match keys.as_slice() {
+            [] => vec![None],
+            keys => keys.iter().map(|key| Some(key.as_str())).collect(),
+        };
+        let mut rows = Vec::with_capacity(readers.len());
+        for reader in readers {
+            let whose = reader.map_or(Whose::Nobody, Whose::Address);
+            let entry = store.entry(place, name, opened, reader)?;
+            let row = Row { entry, marks };
+            match row.encode(self.index, mailbox(self.index, whose), order) {
+                Some(row) => rows.push(row),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(rows))
     }
-    for key in &keys {
-        row(Whose::Address(key))?;
-    }
-    Ok(Judged::Rows(rows))
 }

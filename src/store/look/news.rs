@@ -1,13 +1,15 @@
 //! The new files of a look: settled, read, and written into the index.
 
-use std::collections::HashSet;
-use std::num::NonZero;
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
 
-use super::judge::{Judged, New, judge};
-use super::{CHUNK, Looking};
+use super::Looking;
+use super::judge::{Judge, Judged, New};
 use crate::error::{Error, Problem};
 use crate::fs::Kind;
-use crate::store::index::{Order, Row, Seen, Stop, name_bytes};
+use crate::store::index::{Encoded, Stop, name_bytes};
 use crate::store::settle::{Verdict, Writer};
 
 /// So many octets of rows are held at once.
@@ -15,13 +17,180 @@ const HELD: usize = 20 << 20;
 /// So few new files are read by one thread.
 const FEW: usize = 64;
 
-impl Looking<'_> {
+/// So many names a thread takes at a time.
+const SHARE: usize = 512;
+
+/// Threads that find out what new files are, while this one lists and takes in. There are none for
+/// a few files.
+pub(super) struct Readers<'scope, 'a> {
+    scope: &'scope Scope<'scope, 'a>,
+    threads: usize,
+    /// What the threads have not done, by number.
+    open: HashMap<usize, Arc<Vec<New>>>,
+    count: usize,
+    /// Where the threads take their work, and where they leave it; made for the first of it.
+    ways: Option<Ways<'scope>>,
+}
+
+struct Ways<'scope> {
+    work: SyncSender<Job>,
+    done: Receiver<(usize, Found)>,
+    threads: Vec<ScopedJoinHandle<'scope, ()>>,
+}
+
+/// Names, and their number.
+type Job = (usize, Arc<Vec<New>>);
+
+/// What some names are, in their order, and the marks that fit none of them.
+struct Found {
+    judged: Vec<Judged>,
+    misfits: HashSet<String>,
+}
+
+impl<'scope, 'a> Readers<'scope, 'a> {
+    pub(super) fn new(scope: &'scope Scope<'scope, 'a>, threads: usize) -> Self {
+        Self {
+            scope,
+            threads,
+            open: HashMap::new(),
+            count: 0,
+            ways: None,
+        }
+    }
+
+    /// Hands names to the threads.
+    fn begin(&mut self, judge: &Judge<'a>, names: Arc<Vec<New>>) {
+        let (scope, threads) = (self.scope, self.threads);
+        let ways = self.ways.get_or_insert_with(|| {
+            // Enough to do for all of them until this thread has listed more.
+            let (work, jobs) = mpsc::sync_channel(4 * threads);
+            let (results, done) = mpsc::channel();
+            let jobs = Arc::new(Mutex::new(jobs));
+            let start = |_| {
+                let (jobs, results, judge) = (Arc::clone(&jobs), results.clone(), judge.clone());
+                scope.spawn(move || work_off(&jobs, &results, judge))
+            };
+            let threads = (0..threads).map(start).collect();
+            Ways {
+                work,
+                done,
+                threads,
+            }
+        });
+        self.count += 1;
+        self.open.insert(self.count, Arc::clone(&names));
+        // It cannot be sent if all threads ended badly; then this one finds it open.
+        let _ = ways.work.send((self.count, names));
+    }
+
+    /// What was found out since.
+    fn found(&mut self) -> Vec<(Arc<Vec<New>>, Found)> {
+        let results = self.ways.iter().flat_map(|ways| ways.done.try_iter());
+        let open = &mut self.open;
+        results
+            .filter_map(|(number, found)| Some((open.remove(&number)?, found)))
+            .collect()
+    }
+
+    /// Waits for the threads to end.
+    fn finish(&mut self) -> Vec<(Arc<Vec<New>>, Found)> {
+        let Some(Ways {
+            work,
+            done,
+            threads,
+        }) = self.ways.take()
+        else {
+            return Vec::new();
+        };
+        drop(work);
+        let results: Vec<_> = done.iter().collect();
+        for thread in threads {
+            // One that ended badly has left its names open.
+            let _ = thread.join();
+        }
+        let named = results.into_iter();
+        named
+            .filter_map(|(number, found)| Some((self.open.remove(&number)?, found)))
+            .collect()
+    }
+}
+
+fn work_off(jobs: &Mutex<Receiver<Job>>, results: &Sender<(usize, Found)>, mut judge: Judge<'_>) {
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    while let Ok((number, names)) = next() {
+        let judged = names.iter().map(|new| judge.judge(new)).collect();
+        let misfits = std::mem::take(&mut judge.misfits);
+        if results.send((number, Found { judged, misfits })).is_err() {
+            return;
+        }
+    }
+}
+
+impl<'a> Looking<'a> {
+    /// Finds out what names are, by this thread alone.
     pub(super) fn judge(&mut self, names: Vec<New>) -> Result<(), Stop> {
         let mut complete = Vec::with_capacity(names.len());
         for new in names {
             complete.extend(self.settled(new, true));
         }
         self.judge_complete(&complete)
+    }
+
+    /// Has names read, by the readers if there are many of them, and takes in what they have read
+    /// meanwhile.
+    pub(super) fn read(
+        &mut self,
+        readers: &mut Readers<'_, 'a>,
+        names: Vec<New>,
+    ) -> Result<(), Stop> {
+        let is_first = readers.ways.is_none();
+        if readers.threads < 2 || is_first && names.len() < FEW {
+            return self.judge(names);
+        }
+        let mut names = names.into_iter();
+        while names.len() > 0 {
+            let mut share = Vec::with_capacity(SHARE);
+            for new in names.by_ref().take(SHARE) {
+                share.extend(self.settled(new, true));
+            }
+            readers.begin(&self.judging(), Arc::new(share));
+            self.take_found(readers.found())?;
+        }
+        Ok(())
+    }
+
+    /// Takes in all that the readers have to do.
+    pub(super) fn read_rest(&mut self, readers: &mut Readers<'_, 'a>) -> Result<(), Stop> {
+        let found = readers.finish();
+        self.take_found(found)?;
+        for (_, names) in std::mem::take(&mut readers.open) {
+            self.judge_complete(&names)?;
+        }
+        Ok(())
+    }
+
+    fn take_found(&mut self, all: Vec<(Arc<Vec<New>>, Found)>) -> Result<(), Stop> {
+        for (names, found) in all {
+            self.misfits.extend(found.misfits);
+            self.take_in(&names, found.judged)?;
+        }
+        Ok(())
+    }
+
+    fn judging(&self) -> Judge<'a> {
+        Judge::new(
+            self.store,
+            self.index,
+            Arc::clone(&self.marked),
+            self.number,
+        )
+    }
+
+    fn judge_complete(&mut self, names: &[New]) -> Result<(), Stop> {
+        let mut judge = self.judging();
+        let judged = names.iter().map(|new| judge.judge(new)).collect();
+        self.misfits.extend(judge.misfits);
+        self.take_in(names, judged)
     }
 
     /// The name if its file is complete; otherwise it is kept for later.
@@ -72,9 +241,7 @@ impl Looking<'_> {
         for new in std::mem::take(&mut self.unsettled) {
             complete.extend(self.settled(new, false));
         }
-        complete
-            .chunks(CHUNK)
-            .try_for_each(|chunk| self.judge_complete(chunk))
+        self.judge_complete(&complete)
     }
 
     fn leave(&mut self, new: &New, problem: Option<Problem>) {
@@ -84,51 +251,39 @@ impl Looking<'_> {
         self.problems.extend(problem);
     }
 
-    fn judge_complete(&mut self, names: &[New]) -> Result<(), Stop> {
-        let judged = self.read_all(names);
-        let mut rows = Vec::new();
+    /// Takes in what some names are.
+    fn take_in(&mut self, names: &[New], judged: Vec<Judged>) -> Result<(), Stop> {
+        let mut files = Vec::new();
         for (new, judged) in names.iter().zip(judged) {
             match judged {
-                Judged::Rows(found) => rows.push((new, found)),
+                Judged::Rows(rows) => files.push((new, rows)),
                 Judged::Pending(problem) => self.leave(new, problem),
                 Judged::Nothing => {}
             }
         }
-        if !rows.is_empty() {
-            self.add(rows)?;
+        if !files.is_empty() {
+            self.add(files)?;
         }
         self.progress.read += names.len() as u64;
         self.store.rules.progress.tell(self.progress);
         Ok(())
     }
 
-    fn add(&mut self, files: Vec<(&New, Vec<(u64, Row)>)>) -> Result<(), Stop> {
+    fn add(&mut self, files: Vec<(&New, Vec<Encoded>)>) -> Result<(), Stop> {
         self.begin()?;
         let (Some(known), Some(writing)) = (&mut self.known, &mut self.writing) else {
             return Ok(());
         };
         let mut came = Vec::with_capacity(files.len());
-        let mut left = Vec::new();
         for (new, rows) in files {
             if self.is_contested && !known.of(new.hash).is_empty() {
                 // Another process was faster.
                 continue;
             }
-            for (mailbox, row) in rows {
-                let order = Order::new(self.number, row.entry.stamp.modified);
-                let written =
-                    order.and_then(|order| Some((order, row.encode(self.index, mailbox, order)?)));
-                match written {
-                    Some((order, row)) => {
-                        self.rows.push_encoded(&row);
-                        came.push(Seen {
-                            hash: new.hash,
-                            mailbox,
-                            order,
-                        });
-                    }
-                    None => left.push(new),
-                }
+            for mut row in rows {
+                row.move_to(self.index, self.number);
+                came.extend(row.seen(new.hash));
+                self.rows.push_encoded(&row);
             }
         }
         known.add(came);
@@ -136,49 +291,6 @@ impl Looking<'_> {
         if self.rows.size() > HELD {
             writing.add(&std::mem::take(&mut self.rows))?;
         }
-        for new in left {
-            let text = "the index cannot hold this file: its name or time is out of the ordinary";
-            self.leave(new, Some(Problem::new(text)));
-        }
         Ok(())
-    }
-
-    /// Reads new files, many of them by several threads.
-    fn read_all(&mut self, names: &[New]) -> Vec<Judged> {
-        let threads = match names.len() {
-            ..FEW => NonZero::<usize>::MIN,
-            _ => self.store.rules.threads(),
-        };
-        let share = names.len().div_ceil(threads.get()).max(1);
-        let (store, index, marked) = (self.store, self.index, &self.marked);
-        let work = |names: &[New]| {
-            let mut misfits = HashSet::new();
-            let judged: Vec<_> = names
-                .iter()
-                .map(|new| judge(store, index, marked, new, &mut misfits))
-                .collect();
-            (judged, misfits)
-        };
-        let done: Vec<_> = if threads == NonZero::<usize>::MIN {
-            vec![work(names)]
-        } else {
-            std::thread::scope(|scope| {
-                let spawned: Vec<_> = names
-                    .chunks(share)
-                    .map(|names| (names, scope.spawn(move || work(names))))
-                    .collect();
-                spawned
-                    .into_iter()
-                    // A thread that ended badly has judged nothing: this one does.
-                    .map(|(names, thread)| thread.join().unwrap_or_else(|_| work(names)))
-                    .collect()
-            })
-        };
-        let mut all = Vec::with_capacity(names.len());
-        for (judged, misfits) in done {
-            all.extend(judged);
-            self.misfits.extend(misfits);
-        }
-        all
     }
 }
