@@ -17,6 +17,8 @@ mod address_entry;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod attachments;
+#[cfg(all(test, feature = "index", target_os = "linux", not(portable_fs)))]
+mod costs;
 mod delivery;
 mod draft;
 mod draft_attachments;

@@ -192,8 +192,8 @@ impl MailServerBuilder {
         self
     }
 
-    /// How many threads read new files of the drop; as many as there are processors, but at most
-    /// 8, without it. On a network disk more are faster.
+    /// How many threads read new files of the drop when there are many of them; 8 by default,
+    /// since they wait for the disk more than they compute.
     pub fn scan_threads(mut self, threads: NonZero<usize>) -> Self {
         self.scan_threads = Some(threads);
         self

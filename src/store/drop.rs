@@ -76,9 +76,9 @@ pub(crate) struct DropRules {
 impl DropRules {
     #[cfg(feature = "index")]
     pub(super) fn threads(&self) -> NonZero<usize> {
-        const MOST: NonZero<usize> = NonZero::new(8).unwrap();
-        let available = || std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-        self.threads.unwrap_or_else(|| available().min(MOST))
+        // Not as many as there are processors: they wait for the disk, which serves many at once.
+        const USUAL: NonZero<usize> = NonZero::new(8).unwrap();
+        self.threads.unwrap_or(USUAL)
     }
 }
 

@@ -56,7 +56,7 @@ impl OpenedEntry {
         let mut wanted = FIRST;
         let most = most_head(&store.rules.limits);
         loop {
-            grow(&file, &mut head, wanted)?;
+            grow(&file, &mut head, wanted, stamp)?;
             let is_whole = head.len() as u64 >= stamp.size || head.len() < wanted;
             if let Head::Run(run) = read_run(store.rules.profile, &head, is_whole) {
                 return Ok(Self {
@@ -80,7 +80,7 @@ impl OpenedEntry {
         let most = self.run.end.saturating_add(limits.header_section);
         let mut wanted = self.head.len();
         loop {
-            grow(&self.file, &mut self.head, wanted)?;
+            grow(&self.file, &mut self.head, wanted, self.stamp)?;
             let below = self.head.get(self.run.end..).unwrap_or_default();
             let is_whole = self.head.len() as u64 >= self.stamp.size || self.head.len() < wanted;
             let is_enough = wanted >= most || crate::format::envelope::header_end(below).is_some();
@@ -103,8 +103,10 @@ fn most_head(limits: &Limits) -> usize {
         .max(limits.header_section)
 }
 
-fn grow(file: &File, head: &mut Vec<u8>, wanted: usize) -> Result<()> {
+/// Reads on, but not beyond the size that the file had when it was opened: that costs a call more.
+fn grow(file: &File, head: &mut Vec<u8>, wanted: usize, stamp: Stamp) -> Result<()> {
     let have = head.len();
+    let wanted = usize::try_from(stamp.size).map_or(wanted, |size| wanted.min(size));
     if wanted > have {
         head.resize(wanted, 0);
         let rest = head.get_mut(have..).unwrap_or_default();
