@@ -1,7 +1,7 @@
 //! The table of targets, each figure beside a named peer's in the same run.
 //!
 //! `cargo bench --bench report -- [--json] [--files 10000,100000] [--rounds 5]
-//! [--only composing]`
+//! [--only composing] [--plot log-on.svg]`
 //!
 //! A ratio is the median of the ratios of so many pairs. `--check` fails when a ratio is over twice
 //! its target: noise is real.
@@ -11,24 +11,28 @@
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::hint::black_box;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use cdonts::{
-    BodyFormat, Draft, Durability, MailServer, MessageFile, NewMail, Profile, RecipientType,
-    Session, Writer,
-};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use cdonts::{Durability, MailServer, MessageFile, Profile, Session, Writer};
+use peers::{TEXT, builder, draft, lettre_message, mailroot, publish};
 use tempfile::TempDir;
+
+mod peers;
+mod plot;
 
 struct Report {
     json: bool,
     check: bool,
     rounds: usize,
+    plot: Option<PathBuf>,
     over: Vec<String>,
 }
+
+/// A part of the table, and its name for `--only`.
+type Part<'a> = (&'a str, &'a dyn Fn(&mut Report));
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -48,6 +52,7 @@ fn main() {
         check: words.iter().any(|word| word == "--check"),
         rounds: after("--rounds")
             .map_or(5, |count| count.parse().expect("--rounds takes a number")),
+        plot: after("--plot").map(PathBuf::from),
         over: Vec::new(),
     };
     let sizes: Vec<usize> = after("--files").map_or(vec![10_000, 100_000], |list| {
@@ -55,7 +60,6 @@ fn main() {
             .map(|size| size.parse().expect("--files takes numbers"))
             .collect()
     });
-    type Part<'a> = (&'a str, &'a dyn Fn(&mut Report));
     let parts: [Part<'_>; 5] = [
         ("composing", &Report::composing),
         ("attachment", &Report::attachment),
@@ -167,43 +171,6 @@ impl Report {
             println!("{ours:>9.1} of {target:<5} {work}");
         }
     }
-}
-
-const TEXT: &str = "The quick brown fox jumps over the lazy dog, and then it does so again.\r\n";
-
-/// Without a mail server behind it: nothing is sent.
-fn draft(server: &MailServer, text: &str, html: Option<&str>) -> Draft {
-    let mail = NewMail::new(server)
-        .from("shop@example.com")
-        .recipient("Jane Doe", "jane@example.com", RecipientType::To)
-        .subject("Your order of yesterday");
-    let mut draft = match html {
-        Some(html) => mail.body_format(BodyFormat::Html).body(html).into_draft(),
-        None => mail.into_draft(),
-    };
-    draft.set_text(text);
-    draft
-}
-
-fn lettre_message(text: &str, html: &str) -> Vec<u8> {
-    lettre::Message::builder()
-        .from("shop@example.com".parse().expect("an address"))
-        .to("Jane Doe <jane@example.com>".parse().expect("an address"))
-        .subject("Your order of yesterday")
-        .multipart(lettre::message::MultiPart::alternative_plain_html(
-            text.to_owned(),
-            html.to_owned(),
-        ))
-        .expect("a message")
-        .formatted()
-}
-
-fn builder(text: &str) -> mail_builder::MessageBuilder<'_> {
-    mail_builder::MessageBuilder::new()
-        .from("shop@example.com")
-        .to(("Jane Doe", "jane@example.com"))
-        .subject("Your order of yesterday")
-        .text_body(text)
 }
 
 impl Report {
@@ -426,32 +393,6 @@ fn listed(path: &Path) -> usize {
     message.subject().len()
 }
 
-fn mailroot(root: &TempDir, durability: Durability) -> MailServer {
-    MailServer::builder()
-        .mailroot(root.path())
-        .create_directories()
-        .local_domain("example.com")
-        .durability(durability)
-        .open()
-        .expect("a server")
-}
-
-fn publish(path: &Path, dir: &File, name: &str, bytes: &[u8], durable: bool) {
-    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let fd = rustix::fs::openat(CWD, path, flags, Mode::from_raw_mode(0o600)).expect("a file");
-    let mut file = File::from(fd);
-    file.write_all(bytes).expect("it is written");
-    if durable {
-        file.sync_data().expect("it is synced");
-    }
-    let own = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
-    rustix::fs::linkat(CWD, own.as_str(), dir, name, AtFlags::SYMLINK_FOLLOW)
-        .expect("it is linked");
-    if durable {
-        dir.sync_all().expect("it is synced");
-    }
-}
-
 /// Logs on as jane and lists.
 fn list(root: &Path) -> usize {
     let server = MailServer::builder()
@@ -550,6 +491,22 @@ fn empty_caches() -> bool {
 }
 
 impl Report {
+    /// Of each drop: the number of its files, and the seconds of a log-on with its listing and of
+    /// the two that do without an index.
+    fn log_on_times(&self, drops: &[DropOf]) -> Vec<plot::Point> {
+        let of = |work: &mut dyn FnMut()| {
+            work();
+            median((0..self.rounds).map(|_| seconds(work)).collect())
+        };
+        let point = |drop: &DropOf| plot::Point {
+            files: drop.files as f64,
+            ours: of(&mut || assert!(drop.list() >= 100)),
+            names: of(&mut || assert!(!drop.names().is_empty())),
+            heads: of(&mut || drop.bare()),
+        };
+        drops.iter().map(point).collect()
+    }
+
     /// From the disk, as a program finds a large drop that it sees for the first time; and with all
     /// of it in memory, where nothing hides what the index costs.
     fn first_listing(&mut self, drop: &DropOf) {
@@ -570,15 +527,20 @@ impl Report {
         } else {
             eprintln!("skipped: {work} from the disk needs the right to empty the caches");
         }
-        listed(false);
-        let pairs: Vec<_> = (0..self.rounds).map(|_| listed(false)).collect();
-        self.row(&format!("{work}, all in memory"), PEER, None, &pairs);
+        if !self.json {
+            listed(false);
+            let pairs: Vec<_> = (0..self.rounds).map(|_| listed(false)).collect();
+            self.row(&format!("{work}, all in memory"), PEER, None, &pairs);
+        }
     }
 
     fn listing(&mut self, sizes: &[usize]) {
         let drops: Vec<DropOf> = sizes.iter().map(|&files| DropOf::new(files)).collect();
         for drop in &drops {
             self.first_listing(drop);
+        }
+        if let Some(path) = &self.plot {
+            plot::draw(path, &self.log_on_times(&drops)).expect("the plot is drawn");
         }
         let (Some(small), Some(large)) = (drops.first(), drops.last()) else {
             return;
@@ -614,10 +576,12 @@ impl Report {
         let peak = printed.trim().parse().expect("it prints a number");
         let work = format!("memory while listing {} files, MB", large.files);
         self.figure(&work, peak, 64.0);
+        // As many in proportion as 1,000 among 1,000,000.
+        let new = (large.files / 1000).max(1);
         let mut pairs = Vec::new();
         for round in 0..self.rounds {
-            for number in 0..1000 {
-                large.put(large.files + round * 1000 + number);
+            for number in 0..new {
+                large.put(large.files + round * new + number);
             }
             let ours = seconds(&mut || {
                 black_box(large.list());
@@ -627,7 +591,7 @@ impl Report {
             });
             pairs.push((ours, peer));
         }
-        let work = format!("refresh after 1,000 new among {}", large.files);
+        let work = format!("refresh after {new} new among {}", large.files);
         self.row(&work, "readdir of the directory", Some(1.5), &pairs);
     }
 }

@@ -220,7 +220,7 @@ fn deleting_is_one_rename_that_is_synced_on_both_sides_and_one_removal() {
         reads: 1,
         syncs: 3,
         names: 1,
-        // The file, and the place that it was moved to.
+        // The file, and the lock.
         removes: 2,
         ..Cost::default()
     };

@@ -67,17 +67,8 @@ struct Opened {
     probe: Probe,
 }
 
-/// What a directory tells of one of its entries.
-#[derive(Debug)]
-pub(crate) struct DirEntry {
-    pub(crate) name: OsString,
-    /// The number of the file; 0 where a directory does not tell it.
-    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "for the index"))]
-    pub(crate) inode: u64,
-}
-
-/// The entries of a directory, without `.` and `..`, in no order.
-pub(crate) type DirEntries = Box<dyn Iterator<Item = io::Result<DirEntry>> + Send>;
+/// The names in a directory, without `.` and `..`, in no order.
+pub(crate) type Names = Box<dyn Iterator<Item = io::Result<OsString>> + Send>;
 
 impl Dir {
     /// Opens the directory at `path`, which its owner has configured: links are followed.
@@ -152,14 +143,31 @@ impl Dir {
         }
     }
 
-    pub(crate) fn entries(&self) -> Result<DirEntries> {
+    pub(crate) fn entries(&self) -> Result<Names> {
         self.call(Op::List, OsStr::new(""), || self.0.handle.entries())
+    }
+
+    /// Shows each entry with its number (0 where a directory does not tell it), until one of them
+    /// ends it: for directories with a million of them.
+    #[cfg(feature = "index")]
+    pub(crate) fn each<E: From<Failure>>(
+        &self,
+        mut show: impl FnMut(&OsStr, u64) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let failed = |source| Failure::new(Op::List, self.0.path.clone(), source);
+        let listed = self.call(Op::List, OsStr::new(""), || self.0.handle.listed())?;
+        let mut stopped = Ok(());
+        let done = listed.each(&mut |name, inode| {
+            stopped = show(name, inode);
+            stopped.is_ok()
+        });
+        stopped?;
+        done.map_err(|source| failed(source).into())
     }
 
     /// The names, when the directory is known to be small.
     pub(crate) fn all_names(&self) -> Result<Vec<OsString>> {
         self.entries()?
-            .map(|entry| entry.map(|entry| entry.name))
             .collect::<io::Result<_>>()
             .map_err(|source| Failure::new(Op::List, self.0.path.clone(), source))
     }

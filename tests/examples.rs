@@ -519,3 +519,40 @@ fn deliver_says_what_it_did() {
     assert_eq!(lines(&listed)[0]["subject"], "s");
     assert!(text(&run("deliver", &args).stdout).starts_with("0 files"));
 }
+
+/// `script` (util-linux) runs a program on a terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn inbox_shows_on_a_terminal_how_far_the_first_look_has_come() {
+    let root = Root::new();
+    for number in 0..300 {
+        let file = simple(&["jane@example.com"], "hello");
+        root.write(&format!("Drop/{number}.eml"), file);
+    }
+    let state = root.dir("State");
+    let drop = root.join("Drop");
+    let inbox = program("inbox");
+    let command = format!(
+        "'{}' --drop '{}' --state '{}' --address jane@example.com",
+        path(Path::new(inbox.get_program())),
+        path(&drop),
+        path(&state),
+    );
+    let on_terminal = || {
+        let output = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("`script` of util-linux is there");
+        assert!(output.status.success());
+        text(&output.stdout)
+    };
+    let shown = on_terminal();
+    let full = format!("\r[{}] 300 of 300 files", "#".repeat(40));
+    assert!(shown.contains(&full), "{:?}", shown.get(..400));
+    // What is known needs no bar, and nobody sees one who is not at a terminal.
+    assert!(!on_terminal().contains("300 of 300"));
+    std::fs::remove_file(state.join("index")).unwrap();
+    let args = ["--drop", path(&drop), "--address", "jane@example.com"];
+    assert_eq!(text(&run("inbox", &args).stderr), "");
+}

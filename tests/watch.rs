@@ -51,6 +51,34 @@ fn every_new_message_comes_once_and_no_old_one() {
 }
 
 #[test]
+fn more_files_than_the_system_keeps_events_of_come_all_and_once() {
+    // The queue of Linux holds 16,384 events, and each file makes several.
+    const FILES: usize = 17_000;
+    let root = Root::new();
+    root.dir("State");
+    let server = root.builder().drop_writer(Writer::Renames).open().unwrap();
+    let mut watch = session(&server, "jane@example.com")
+        .inbox()
+        .watch()
+        .unwrap();
+    for number in 0..FILES {
+        let to = ["jane@example.com", "joe@example.com"][number % 2];
+        root.write(
+            &format!("Pickup/{number}.tmp"),
+            simple(&[to], &number.to_string()),
+        );
+        let from = root.join(format!("Pickup/{number}.tmp"));
+        std::fs::rename(from, root.join(format!("Drop/{number}.eml"))).unwrap();
+    }
+    let mut seen = std::collections::HashSet::new();
+    while let Some(message) = watch.next_within(Duration::from_millis(100)).unwrap() {
+        assert!(seen.insert(message.subject().to_owned()));
+    }
+    assert_eq!(seen.len(), FILES / 2);
+    assert!(seen.contains("0") && !seen.contains("1"));
+}
+
+#[test]
 fn it_needs_neither_an_index_nor_a_state_directory() {
     let root = Root::new();
     root.write("Drop/old.eml", simple(&["jane@example.com"], "old"));

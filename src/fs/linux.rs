@@ -7,11 +7,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+#[cfg(feature = "index")]
+use rustix::fs::RawDir;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::failure::irregular;
-use super::{DirEntries, DirEntry, Kind, Modes, Stamp, Stat};
+use super::{Kind, Modes, Names, Stamp, Stat};
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -27,6 +29,29 @@ pub(super) fn make_path(path: &Path, modes: Modes) -> io::Result<()> {
     Ok(retry_on_intr(|| {
         rustix::fs::chmodat(CWD, path, mode, AtFlags::empty())
     })?)
+}
+
+/// A directory that is about to be listed.
+#[cfg(feature = "index")]
+pub(super) struct Listed(OwnedFd);
+
+#[cfg(feature = "index")]
+impl Listed {
+    /// Shows each entry as it lies in the buffer, until `show` says no.
+    pub(super) fn each(self, show: &mut dyn FnMut(&OsStr, u64) -> bool) -> io::Result<()> {
+        const BUFFER: usize = 64 * 1024;
+        let mut buffer = Vec::with_capacity(BUFFER);
+        let mut entries = RawDir::new(&self.0, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            let is_itself = matches!(name, b"." | b"..");
+            if !is_itself && !show(OsStr::from_bytes(name), entry.ino()) {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Handle {
@@ -58,20 +83,24 @@ impl Handle {
         })?)
     }
 
-    pub(super) fn entries(&self) -> io::Result<DirEntries> {
+    pub(super) fn entries(&self) -> io::Result<Names> {
         // A handle of its own: the position in a directory belongs to the handle.
         let own = rustix::fs::openat(&self.0, c".", DIRECTORY, Mode::empty())?;
         let entries = Dir::new(own)?;
         Ok(Box::new(entries.filter_map(|entry| match entry {
             Ok(entry) => match entry.file_name().to_bytes() {
                 b"." | b".." => None,
-                name => Some(Ok(DirEntry {
-                    name: OsString::from(OsStr::from_bytes(name)),
-                    inode: entry.ino(),
-                })),
+                name => Some(Ok(OsString::from(OsStr::from_bytes(name)))),
             },
             Err(error) => Some(Err(error.into())),
         })))
+    }
+
+    /// A handle of its own: the position in a directory belongs to the handle.
+    #[cfg(feature = "index")]
+    pub(super) fn listed(&self) -> io::Result<Listed> {
+        let own = rustix::fs::openat(&self.0, c".", DIRECTORY, Mode::empty())?;
+        Ok(Listed(own))
     }
 
     pub(super) fn own_stat(&self) -> io::Result<Stat> {

@@ -5,7 +5,7 @@
 //! takes the name in between loses its file. The names we choose ourselves are 128 random bits,
 //! so that this concerns only a file that goes back to a name of somebody else's choice.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::failure::irregular;
-use super::{DirEntries, DirEntry, Modes, Stat};
+use super::{Modes, Names, Stat};
 
 #[derive(Debug)]
 pub(super) struct Handle(PathBuf);
@@ -22,6 +22,28 @@ pub(super) struct Handle(PathBuf);
 pub(super) fn make_path(path: &Path, modes: Modes) -> io::Result<()> {
     std::fs::create_dir(path)?;
     set_mode(path, modes.directory())
+}
+
+fn walk(path: &Path) -> walkdir::IntoIter {
+    WalkDir::new(path).min_depth(1).max_depth(1).into_iter()
+}
+
+/// A directory that is about to be listed.
+#[cfg(feature = "index")]
+pub(super) struct Listed(walkdir::IntoIter);
+
+#[cfg(feature = "index")]
+impl Listed {
+    /// Shows each entry, until `show` says no.
+    pub(super) fn each(self, show: &mut dyn FnMut(&OsStr, u64) -> bool) -> io::Result<()> {
+        for entry in self.0 {
+            let entry = entry?;
+            if !show(entry.file_name(), number(&entry)) {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Handle {
@@ -47,16 +69,18 @@ impl Handle {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
-    pub(super) fn entries(&self) -> io::Result<DirEntries> {
-        let entries = WalkDir::new(&self.0).min_depth(1).max_depth(1);
-        Ok(Box::new(entries.into_iter().map(|entry| {
-            entry
-                .map(|entry| DirEntry {
-                    name: OsString::from(entry.file_name()),
-                    inode: number(&entry),
-                })
-                .map_err(io::Error::from)
+    pub(super) fn entries(&self) -> io::Result<Names> {
+        let entries = walk(&self.0);
+        Ok(Box::new(entries.map(|entry| {
+            let entry = entry.map_err(io::Error::from)?;
+            Ok(entry.file_name().to_owned())
         })))
+    }
+
+    #[cfg(feature = "index")]
+    #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
+    pub(super) fn listed(&self) -> io::Result<Listed> {
+        Ok(Listed(walk(&self.0)))
     }
 
     pub(super) fn own_stat(&self) -> io::Result<Stat> {

@@ -14,6 +14,7 @@ mod known;
 mod meta;
 mod read;
 pub(super) mod row;
+mod sorter;
 mod write;
 
 use std::hash::Hasher;
@@ -29,11 +30,12 @@ use crate::fs::{Dir, Failure};
 use crate::state::new_id;
 
 use backend::Backend;
-pub(super) use known::{Hashes, Known, Seen};
+pub(super) use known::{Known, Names, Seen};
 pub(super) use meta::Look;
 use read::Reader;
 pub(crate) use row::Rows;
 pub(super) use row::{Encoded, Order, Row, name_bytes, os_name};
+pub(super) use sorter::Sorter;
 pub(super) use write::Writing;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -70,6 +72,12 @@ pub(super) enum Stop {
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Error(failure.into())
     }
 }
 
@@ -110,6 +118,8 @@ pub(super) struct Index {
 #[derive(Debug)]
 pub(super) struct Opened {
     db: Database,
+    /// Where it lies.
+    dir: Dir,
     inode: u64,
     /// Made by chance for each index: it keys the hashes and binds the cursors.
     id: [u8; 16],
@@ -204,7 +214,8 @@ fn open_existing(root: &Dir, identity: &[u8], durable: bool) -> Result<Option<Op
         return Err(Fault::Foreign);
     }
     let id = id.and_then(|id| id.try_into().ok()).ok_or(Fault::Damaged)?;
-    Ok(Some(Opened { db, inode, id }))
+    let dir = root.clone();
+    Ok(Some(Opened { db, dir, inode, id }))
 }
 
 /// Makes an index under a name that nobody reads, and gives it its name when it is whole.
@@ -242,7 +253,8 @@ fn create_as(root: &Dir, name: &str, identity: &[u8], durable: bool) -> Result<O
         txn.open_table(BOXES).map_err(fault)?;
     }
     txn.commit().map_err(fault)?;
-    Ok(Opened { db, inode, id })
+    let dir = root.clone();
+    Ok(Opened { db, dir, inode, id })
 }
 
 /// One that was set aside is kept for whoever wants to know why; older ones go.
@@ -265,6 +277,10 @@ fn set_aside(root: &Dir, bad: Option<u64>) -> Result<(), Fault> {
 }
 
 impl Opened {
+    pub(super) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
     pub(super) fn id(&self) -> [u8; 16] {
         self.id
     }

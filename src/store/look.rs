@@ -15,11 +15,11 @@ use std::thread::Scope;
 use std::time::{Duration, SystemTime};
 
 use super::drop::{DropStore, Place};
-use super::index::{Hashes, Known, Look, Opened, Rows, Stop, Writing, os_name};
+use super::index::{Known, Look, Names, Opened, Sorter, Stop, Writing, os_name};
 use super::marks::Marked;
 use super::origin::OpenedEntry;
 use super::settle::Writer;
-use crate::error::{Error, Problem};
+use crate::error::Problem;
 use crate::fs::Stamp;
 use crate::server::ScanProgress;
 use judge::New;
@@ -63,7 +63,7 @@ struct Looking<'a> {
     problems: Vec<Problem>,
     misfits: HashSet<String>,
     /// Rows that are not written yet: many at once take less room.
-    rows: Rows,
+    rows: Sorter,
     /// Another process has written since this look began.
     is_contested: bool,
     unsettled: Vec<New>,
@@ -116,7 +116,7 @@ impl<'a> Looking<'a> {
             pending: Vec::new(),
             problems: Vec::new(),
             misfits: HashSet::new(),
-            rows: Rows::default(),
+            rows: Sorter::default(),
             is_contested: false,
             unsettled: Vec::new(),
             wait: Duration::ZERO,
@@ -148,11 +148,11 @@ impl<'a> Looking<'a> {
 
     fn at_all(&mut self, is_full: bool, rested: Option<&Vec<Stamp>>) -> Result<(), Stop> {
         let known = self.index.read()?.known()?;
-        let unseen = known.hashes();
+        let mut names = Names::new(known.hashes());
         self.known = Some(known);
-        let (unseen, bases) = std::thread::scope(|scope| self.at_names(scope, unseen, is_full))?;
+        let bases = std::thread::scope(|scope| self.at_names(scope, &mut names, is_full))?;
         self.judge_unsettled()?;
-        for hash in unseen {
+        for hash in names.others() {
             self.vanished(hash)?;
         }
         if let Some(present) = bases {
@@ -165,14 +165,14 @@ impl<'a> Looking<'a> {
         Ok(())
     }
 
-    /// All names there are; those that are new are read beside the listing. Returns the known ones
-    /// that were not among them, and, where there are marks, what the names begin with.
+    /// All names there are; those that are new are read beside the listing. Returns, where there
+    /// are marks, what the names begin with.
     fn at_names<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, 'a>,
-        mut unseen: Hashes,
+        names: &mut Names,
         is_full: bool,
-    ) -> Result<(Hashes, Option<Bases>), Stop> {
+    ) -> Result<Option<Bases>, Stop> {
         let store = self.store;
         let suspects = std::mem::take(
             &mut *store
@@ -187,36 +187,34 @@ impl<'a> Looking<'a> {
         let mut bases = store.is_maildir().then(HashSet::new);
         let mut marked_bases = (!self.marked.is_empty()).then(HashSet::new);
         for (place, dir) in &store.places {
-            for entry in dir.entries().map_err(Error::from)? {
-                let entry =
-                    entry.map_err(|error| Error::io("list a directory", dir.path(), error))?;
-                if !store.is_candidate(&entry.name) {
-                    continue;
+            dir.each(|name, inode| {
+                if !store.is_candidate(name) {
+                    return Ok(());
                 }
-                let base = store.base(&entry.name);
-                let hash = store.name_hash(self.index, &entry.name, entry.inode);
+                let base = store.base(name);
+                let hash = store.name_hash(self.index, name, inode);
                 if let Some(bases) = &mut bases
                     && !bases.insert(self.index.hash(&[base]))
                 {
-                    continue;
+                    return Ok(());
                 }
-                let is_known = unseen.remove(&hash);
+                let is_known = names.tick(hash);
                 if let Some(marked) = &mut marked_bases {
                     marked.insert(base.to_vec());
                     if is_known && self.marked.has_base(base) {
-                        self.finish_marked(*place, &entry.name, hash)?;
+                        self.finish_marked(*place, name, hash)?;
                     }
                 }
                 let is_old = is_known && !suspects.contains(&hash);
-                if is_old && !(is_full && self.has_changed(*place, &entry.name, hash)?) {
-                    continue;
+                if is_old && !(is_full && self.has_changed(*place, name, hash)?) {
+                    return Ok(());
                 }
                 if is_known {
                     again.push(hash);
                 }
                 chunk.push(New {
                     place: *place,
-                    name: entry.name,
+                    name: name.to_owned(),
                     hash,
                     stamp: None,
                 });
@@ -225,13 +223,14 @@ impl<'a> Looking<'a> {
                     self.progress.found += chunk.len() as u64;
                     self.read(&mut readers, std::mem::take(&mut chunk))?;
                 }
-            }
+                Ok::<(), Stop>(())
+            })?;
         }
         self.forget(&mut again)?;
         self.progress.found += chunk.len() as u64;
         self.read(&mut readers, chunk)?;
         self.read_rest(&mut readers)?;
-        Ok((unseen, marked_bases))
+        Ok(marked_bases)
     }
 
     /// Removes a file that the last of its readers has deleted, if he died over it.
@@ -385,7 +384,7 @@ impl<'a> Looking<'a> {
             pending: self.pending,
             full_check: full.unwrap_or(now.full_check),
         };
-        writing.add(&self.rows)?;
+        writing.add(self.rows)?;
         writing.finish(&mut look, self.known.as_mut())?;
         Ok(looked)
     }

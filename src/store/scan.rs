@@ -165,9 +165,8 @@ impl DropStore {
         let mut bases = HashSet::new();
         for (place, dir) in &self.places {
             for entry in dir.entries()? {
-                let entry =
+                let name =
                     entry.map_err(|source| Error::io("list a directory", dir.path(), source))?;
-                let name = entry.name;
                 if !self.is_candidate(&name) || !bases.insert(self.base(&name).to_vec()) {
                     continue;
                 }

@@ -5,7 +5,6 @@
 //! few new files does not write a million hashes again, and the first look holds only one run.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use super::row::Order;
 
@@ -47,27 +46,61 @@ impl Seen {
     }
 }
 
-/// The hashes are good ones already.
-#[derive(Default)]
-pub(in crate::store) struct Identity(u64);
+/// The hashes of all names, to be ticked off while a directory is read.
+///
+/// They stand in order, and since they are evenly spread, the first bits of one tell nearly where:
+/// looking up a million of them, in no order, hardly leaves the processor's caches.
+pub(in crate::store) struct Names {
+    hashes: Vec<u64>,
+    /// For each beginning of so many bits, where the hashes with it start; and the end.
+    starts: Vec<usize>,
+    bits: u32,
+    ticked: Vec<bool>,
+}
 
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+impl Names {
+    /// `hashes` are in order.
+    pub(in crate::store) fn new(hashes: Vec<u64>) -> Self {
+        // About eight hashes have the same beginning.
+        let bits = (hashes.len() / 8).checked_ilog2().unwrap_or(0).clamp(1, 24);
+        let mut starts = Vec::with_capacity((1 << bits) + 1);
+        for (at, &hash) in hashes.iter().enumerate() {
+            while starts.len() <= beginning(hash, bits) {
+                starts.push(at);
+            }
+        }
+        starts.resize((1 << bits) + 1, hashes.len());
+        Self {
+            ticked: vec![false; hashes.len()],
+            hashes,
+            starts,
+            bits,
         }
     }
 
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
+    /// Ticks a name off; whether it is known and was not ticked before.
+    pub(in crate::store) fn tick(&mut self, hash: u64) -> bool {
+        let found = self.find(hash).and_then(|at| self.ticked.get_mut(at));
+        found.is_some_and(|ticked| !std::mem::replace(ticked, true))
+    }
+
+    fn find(&self, hash: u64) -> Option<usize> {
+        let bucket = beginning(hash, self.bits);
+        let (&start, &end) = (self.starts.get(bucket)?, self.starts.get(bucket + 1)?);
+        let alike = self.hashes.get(start..end)?;
+        Some(start + alike.iter().position(|&one| one == hash)?)
+    }
+
+    /// The names that were not ticked.
+    pub(in crate::store) fn others(&self) -> impl Iterator<Item = u64> {
+        let all = self.hashes.iter().zip(&self.ticked);
+        all.filter(|(_, ticked)| !**ticked).map(|(&hash, _)| hash)
     }
 }
 
-pub(in crate::store) type Hashes = HashSet<u64, BuildHasherDefault<Identity>>;
+fn beginning(hash: u64, bits: u32) -> usize {
+    usize::try_from(hash >> (u64::BITS - bits)).unwrap_or(usize::MAX)
+}
 
 #[derive(Debug, Default)]
 pub(in crate::store) struct Known {
@@ -101,18 +134,21 @@ impl Known {
         Some(known)
     }
 
-    /// The hashes of all names.
-    pub(in crate::store) fn hashes(&self) -> Hashes {
+    /// The hashes of all names, in order.
+    #[expect(clippy::stable_sort_primitive, reason = "it finds what is in order")]
+    pub(in crate::store) fn hashes(&self) -> Vec<u64> {
         let in_runs: usize = self.runs.iter().map(|run| run.len() / LEN).sum();
-        let count = in_runs + self.added.len();
-        let mut hashes = Hashes::with_capacity_and_hasher(count, BuildHasherDefault::default());
+        let mut hashes = Vec::with_capacity(in_runs + self.added.len());
         let in_runs = self.runs.iter().flat_map(|run| run.chunks_exact(LEN));
         for seen in in_runs.filter_map(Seen::decode) {
             if self.removed.is_empty() || !self.removed.contains(&seen) {
-                hashes.insert(seen.hash);
+                hashes.push(seen.hash);
             }
         }
         hashes.extend(self.added.iter().map(|seen| seen.hash));
+        // This sort finds the runs, which are in order, and merges them.
+        hashes.sort();
+        hashes.dedup();
         hashes
     }
 
@@ -239,6 +275,25 @@ mod tests {
                     proptest::prop_assert_eq!(known.of(hash), of);
                 }
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn each_name_is_ticked_once(
+            known in proptest::collection::btree_set(proptest::prelude::any::<u64>(), 0..200),
+            others in proptest::collection::vec(proptest::prelude::any::<u64>(), 0..20),
+        ) {
+            let all: Vec<u64> = known.iter().copied().collect();
+            let mut names = Names::new(all.clone());
+            let (ticked, left) = all.split_at(all.len() / 3);
+            for &hash in ticked.iter().chain(&others) {
+                proptest::prop_assert_eq!(names.tick(hash), known.contains(&hash));
+                proptest::prop_assert!(!names.tick(hash));
+            }
+            let mut left = left.to_vec();
+            left.retain(|hash| !others.contains(hash));
+            proptest::prop_assert_eq!(names.others().collect::<Vec<_>>(), left);
         }
     }
 

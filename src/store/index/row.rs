@@ -49,6 +49,11 @@ pub(in crate::store) struct Encoded {
 }
 
 impl Encoded {
+    #[cfg(test)]
+    pub(super) fn of_bytes(key: Vec<u8>, value: Vec<u8>, check: u64) -> Self {
+        Self { key, value, check }
+    }
+
     /// The same row in the look of another number.
     pub(in crate::store) fn move_to(&mut self, index: &Opened, look: u32) {
         let look = look.to_be_bytes();

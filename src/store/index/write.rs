@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use redb::{Table, WriteTransaction};
 
 use super::read::{known, look, rows_at, run_name, sum_of};
-use super::{BOXES, Fault, Known, Look, META, Opened, ROWS, Row, Rows, Seen, fault, row};
+use super::{BOXES, Fault, Known, Look, META, Opened, ROWS, Row, Seen, Sorter, fault, row};
 
 /// What the rows of an address come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,18 +73,20 @@ impl<'a> Writing<'a> {
         known(self.index, &meta)
     }
 
-    /// Adds rows, in their order: so they are written fastest and take the least room.
-    pub(in crate::store) fn add(&mut self, rows: &Rows) -> Result<(), Fault> {
+    /// Adds rows, in their order: so they are written fastest and take the least room. More of
+    /// them than are held wait in a file beside the index.
+    pub(in crate::store) fn add(&mut self, rows: Sorter) -> Result<(), Fault> {
         let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
         let mut sums = HashMap::new();
-        for (key, value, check) in rows.in_order() {
+        rows.each(&self.index.dir, |key, value, check| {
             let mailbox = row::mailbox(key).ok_or(Fault::Damaged)?;
             let old = table.insert(key, value).map_err(fault)?;
             if old.is_none() {
                 let sum: &mut Sum = sums.entry(mailbox).or_default();
                 sum.add(check);
             }
-        }
+            Ok(())
+        })?;
         drop(table);
         for (mailbox, change) in sums {
             let sum = self.sum_of(mailbox)?;

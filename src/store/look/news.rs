@@ -12,8 +12,6 @@ use crate::fs::Kind;
 use crate::store::index::{Encoded, Stop, name_bytes};
 use crate::store::settle::{Verdict, Writer};
 
-/// So many octets of rows are held at once.
-const HELD: usize = 20 << 20;
 /// So few new files are read by one thread.
 const FEW: usize = 64;
 
@@ -283,13 +281,13 @@ impl<'a> Looking<'a> {
             for mut row in rows {
                 row.move_to(self.index, self.number);
                 came.extend(row.seen(new.hash));
-                self.rows.push_encoded(&row);
+                self.rows.push(&row);
             }
         }
         known.add(came);
         writing.spill(known)?;
-        if self.rows.size() > HELD {
-            writing.add(&std::mem::take(&mut self.rows))?;
+        if self.rows.is_full() {
+            self.rows.spill(self.index.dir())?;
         }
         Ok(())
     }
