@@ -179,7 +179,10 @@ impl DropStore {
     /// What of a name stays the same: a Maildir file's flags change when it is read.
     pub(super) fn base<'a>(&self, name: &'a OsStr) -> &'a [u8] {
         let bytes = name.as_encoded_bytes();
-        let flags = memchr::memmem::find(bytes, b":2,").filter(|_| self.is_maildir());
+        if !self.is_maildir() {
+            return bytes;
+        }
+        let flags = memchr::memmem::find(bytes, b":2,");
         flags.and_then(|flags| bytes.get(..flags)).unwrap_or(bytes)
     }
 

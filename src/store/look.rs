@@ -9,7 +9,7 @@ mod judge;
 mod news;
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, PoisonError};
 use std::thread::Scope;
 use std::time::{Duration, SystemTime};
@@ -29,6 +29,8 @@ use news::Readers;
 const FULL_CHECK: Duration = Duration::from_mins(10);
 /// So many names are held at once.
 const CHUNK: usize = 2 * 1024;
+/// So many names are looked up together.
+const TICKED: usize = 256;
 
 /// How thorough a look is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,20 @@ pub(super) struct Looked {
 
 /// What the names of files begin with: all of it, but for the flags of a Maildir.
 type Bases = HashSet<Vec<u8>>;
+
+/// What becomes of the names of a drop while they are listed.
+struct ListedNames<'scope, 'a> {
+    is_full: bool,
+    suspects: HashSet<u64>,
+    /// Known ones that are read again.
+    again: Vec<u64>,
+    /// To be read.
+    new: Vec<New>,
+    /// Only a Maildir can have one file under two names at once.
+    bases: Option<HashSet<u64>>,
+    marked_bases: Option<Bases>,
+    readers: Readers<'scope, 'a>,
+}
 
 /// A look while it goes on.
 struct Looking<'a> {
@@ -174,63 +190,102 @@ impl<'a> Looking<'a> {
         is_full: bool,
     ) -> Result<Option<Bases>, Stop> {
         let store = self.store;
-        let suspects = std::mem::take(
-            &mut *store
-                .suspects
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        let mut again = Vec::new();
-        let mut chunk = Vec::new();
-        let mut readers = Readers::new(scope, store.rules.threads().get());
-        // Only a Maildir can have one file under two names at once.
-        let mut bases = store.is_maildir().then(HashSet::new);
-        let mut marked_bases = (!self.marked.is_empty()).then(HashSet::new);
+        let mut listing = ListedNames {
+            is_full,
+            suspects: std::mem::take(
+                &mut *store
+                    .suspects
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            ),
+            again: Vec::new(),
+            new: Vec::new(),
+            bases: store.is_maildir().then(HashSet::new),
+            marked_bases: (!self.marked.is_empty()).then(HashSet::new),
+            readers: Readers::new(scope, store.rules.threads().get()),
+        };
+        let mut some = Vec::new();
+        let mut count = 0;
         for (place, dir) in &store.places {
             dir.each(|name, inode| {
                 if !store.is_candidate(name) {
                     return Ok(());
                 }
-                let base = store.base(name);
-                let hash = store.name_hash(self.index, name, inode);
-                if let Some(bases) = &mut bases
-                    && !bases.insert(self.index.hash(&[base]))
-                {
-                    return Ok(());
+                if count == some.len() {
+                    some.push((OsString::new(), 0));
                 }
-                let is_known = names.tick(hash);
-                if let Some(marked) = &mut marked_bases {
-                    marked.insert(base.to_vec());
-                    if is_known && self.marked.has_base(base) {
-                        self.finish_marked(*place, name, hash)?;
-                    }
+                // Its room is used again and again.
+                if let Some((room, number)) = some.get_mut(count) {
+                    room.clear();
+                    room.push(name);
+                    *number = inode;
                 }
-                let is_old = is_known && !suspects.contains(&hash);
-                if is_old && !(is_full && self.has_changed(*place, name, hash)?) {
-                    return Ok(());
-                }
-                if is_known {
-                    again.push(hash);
-                }
-                chunk.push(New {
-                    place: *place,
-                    name: name.to_owned(),
-                    hash,
-                    stamp: None,
-                });
-                if chunk.len() == CHUNK {
-                    self.forget(&mut again)?;
-                    self.progress.found += chunk.len() as u64;
-                    self.read(&mut readers, std::mem::take(&mut chunk))?;
+                count += 1;
+                if count == TICKED {
+                    count = 0;
+                    self.at_some(*place, &some, names, &mut listing)?;
                 }
                 Ok::<(), Stop>(())
             })?;
+            some.truncate(std::mem::take(&mut count));
+            self.at_some(*place, &some, names, &mut listing)?;
         }
-        self.forget(&mut again)?;
-        self.progress.found += chunk.len() as u64;
-        self.read(&mut readers, chunk)?;
-        self.read_rest(&mut readers)?;
-        Ok(marked_bases)
+        self.read_new(&mut listing)?;
+        self.read_rest(&mut listing.readers)?;
+        Ok(listing.marked_bases)
+    }
+
+    /// Some of the names of a directory.
+    fn at_some(
+        &mut self,
+        place: Place,
+        some: &[(OsString, u64)],
+        names: &mut Names,
+        listing: &mut ListedNames<'_, 'a>,
+    ) -> Result<(), Stop> {
+        let store = self.store;
+        let hashes: Vec<_> = some
+            .iter()
+            .map(|(name, inode)| store.name_hash(self.index, name, *inode))
+            .collect();
+        let known = names.tick(&hashes);
+        for (((name, _), hash), is_known) in some.iter().zip(hashes).zip(known) {
+            let base = store.base(name);
+            if let Some(bases) = &mut listing.bases
+                && !bases.insert(self.index.hash(&[base]))
+            {
+                continue;
+            }
+            if let Some(marked) = &mut listing.marked_bases {
+                marked.insert(base.to_vec());
+                if is_known && self.marked.has_base(base) {
+                    self.finish_marked(place, name, hash)?;
+                }
+            }
+            let is_old = is_known && !listing.suspects.contains(&hash);
+            if is_old && !(listing.is_full && self.has_changed(place, name, hash)?) {
+                continue;
+            }
+            if is_known {
+                listing.again.push(hash);
+            }
+            listing.new.push(New {
+                place,
+                name: name.clone(),
+                hash,
+                stamp: None,
+            });
+        }
+        if listing.new.len() >= CHUNK {
+            self.read_new(listing)?;
+        }
+        Ok(())
+    }
+
+    fn read_new(&mut self, listing: &mut ListedNames<'_, 'a>) -> Result<(), Stop> {
+        self.forget(&mut listing.again)?;
+        self.progress.found += listing.new.len() as u64;
+        self.read(&mut listing.readers, std::mem::take(&mut listing.new))
     }
 
     /// Removes a file that the last of its readers has deleted, if he died over it.

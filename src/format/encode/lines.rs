@@ -9,7 +9,8 @@ use memchr::{memchr_iter, memchr2};
 ///
 /// With `escapes` the octet that begins an escape sequence is plain (iso-2022-jp).
 pub(crate) fn is_plain(text: &[u8], escapes: bool) -> bool {
-    if !text.is_ascii() {
+    // Text of another language tells soon; what comes later is counted below.
+    if !text.get(..256).unwrap_or(text).is_ascii() {
         return false;
     }
     let Some(ends) = plain_line_ends(text) else {

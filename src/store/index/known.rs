@@ -5,6 +5,7 @@
 //! few new files does not write a million hashes again, and the first look holds only one run.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::row::Order;
 
@@ -78,16 +79,30 @@ impl Names {
         }
     }
 
-    /// Ticks a name off; whether it is known and was not ticked before.
-    pub(in crate::store) fn tick(&mut self, hash: u64) -> bool {
-        let found = self.find(hash).and_then(|at| self.ticked.get_mut(at));
-        found.is_some_and(|ticked| !std::mem::replace(ticked, true))
+    /// Ticks names off; for each, whether it is known and was not ticked before.
+    ///
+    /// Many together, since each look-up waits for memory, and those of a step wait side by side.
+    pub(in crate::store) fn tick(&mut self, hashes: &[u64]) -> Vec<bool> {
+        let alike: Vec<_> = hashes.iter().map(|&hash| self.alike(hash)).collect();
+        let all = hashes.iter().zip(alike);
+        let found: Vec<_> = all.map(|(&hash, alike)| self.find(hash, alike?)).collect();
+        let tick = |at: Option<usize>| {
+            let ticked = self.ticked.get_mut(at?)?;
+            Some(!std::mem::replace(ticked, true))
+        };
+        let new = found.into_iter().map(tick);
+        new.map(Option::unwrap_or_default).collect()
     }
 
-    fn find(&self, hash: u64) -> Option<usize> {
-        let bucket = beginning(hash, self.bits);
-        let (&start, &end) = (self.starts.get(bucket)?, self.starts.get(bucket + 1)?);
-        let alike = self.hashes.get(start..end)?;
+    /// Where the hashes stand that begin as this one does.
+    fn alike(&self, hash: u64) -> Option<Range<usize>> {
+        let beginning = beginning(hash, self.bits);
+        Some(*self.starts.get(beginning)?..*self.starts.get(beginning + 1)?)
+    }
+
+    fn find(&self, hash: u64, alike: Range<usize>) -> Option<usize> {
+        let start = alike.start;
+        let alike = self.hashes.get(alike)?;
         Some(start + alike.iter().position(|&one| one == hash)?)
     }
 
@@ -287,10 +302,10 @@ mod tests {
             let all: Vec<u64> = known.iter().copied().collect();
             let mut names = Names::new(all.clone());
             let (ticked, left) = all.split_at(all.len() / 3);
-            for &hash in ticked.iter().chain(&others) {
-                proptest::prop_assert_eq!(names.tick(hash), known.contains(&hash));
-                proptest::prop_assert!(!names.tick(hash));
-            }
+            let now: Vec<u64> = ticked.iter().chain(&others).copied().collect();
+            let expected: Vec<_> = now.iter().map(|hash| known.contains(hash)).collect();
+            proptest::prop_assert_eq!(names.tick(&now), expected);
+            proptest::prop_assert!(!names.tick(&now).contains(&true));
             let mut left = left.to_vec();
             left.retain(|hash| !others.contains(hash));
             proptest::prop_assert_eq!(names.others().collect::<Vec<_>>(), left);
