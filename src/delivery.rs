@@ -1,15 +1,22 @@
-//! The embedded half of a mail server: from Pickup to Drop for the local domains.
+//! The embedded half of a mail server: from Pickup to Drop for the local domains, and by the queue
+//! to the relay for the others.
 //!
 //! What each step writes, what is synced when, and what a crash finds is told in the module of
 //! that step. The one instant that matters is [`handover`]'s rename.
 
+mod counters;
 mod foreign;
 mod handover;
+mod queue;
 mod recover;
 mod spool;
 
+pub use counters::Counts;
+pub(crate) use counters::{Counters, add};
 pub use foreign::Delivered;
 pub(crate) use foreign::{deliver_now, without_doubles};
 pub(crate) use handover::Handover;
+pub(crate) use queue::{Clock, Queue, list as list_queue};
+pub use queue::{QueuedMessage, RetrySchedule};
 pub(crate) use recover::{has_committed, recover};
 pub(crate) use spool::{Pickup, Spool};

@@ -74,7 +74,7 @@ pub use address_entry::AddressEntry;
 #[cfg(feature = "tokio")]
 pub use asynchronous::WatchStream;
 pub use attachments::{Attachment, AttachmentReader, AttachmentType, Attachments};
-pub use delivery::Delivered;
+pub use delivery::{Counts, Delivered, QueuedMessage, RetrySchedule};
 pub use draft::{AutoSubmitted, Draft};
 pub use draft_attachments::{DraftAttachment, DraftAttachments};
 pub use error::{CdoCode, Error, ErrorKind, Problem, Result, SendError};
@@ -100,5 +100,6 @@ pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgre
 pub use session::Session;
 pub use store::Writer;
 pub use stream::{Cursor, MessageStream, Since};
+pub use transport::{Outcome, RelayMessage, Reply, Transport};
 #[cfg(feature = "watch")]
 pub use watch::Watch;

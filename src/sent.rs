@@ -48,6 +48,12 @@ impl Sent {
         &self.submitted.files
     }
 
+    /// The ids under which the queue has it for other domains: one for each destination, none
+    /// without a relay. [`MailServer::queue`](crate::MailServer::queue) tells how far they are.
+    pub fn queued(&self) -> &[String] {
+        &self.submitted.queued
+    }
+
     /// Usually empty. The message is sent, but some copy could not be moved to its place yet, or
     /// its directory not be synced: what and why. It is tried again by
     /// [`MailServer::deliver_pending`](crate::MailServer::deliver_pending), when the server is

@@ -14,7 +14,7 @@ pub use builder::{Durability, MailServerBuilder};
 pub(crate) use progress::Progress;
 pub use progress::ScanProgress;
 
-use crate::delivery::{self, Delivered, Spool};
+use crate::delivery::{self, Counts, Delivered, QueuedMessage, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::fs::outside::TemporaryDir;
 use crate::messages::Messages;
@@ -137,16 +137,32 @@ impl MailServer {
     }
 
     /// Delivers what is complete in Pickup now, including files of other programs: to Drop what is
-    /// for a local domain, to Badmail what cannot be understood. What is only for other domains
-    /// stays for the mail server that relays it. Waits at most one settle period (one second).
+    /// for a local domain, to the queue what a relay takes, to Badmail what cannot be understood.
+    /// What is only for domains without a relay stays for the mail server that relays it. Then it
+    /// hands on what is due in the queue. Waits at most one settle period (one second), and as long
+    /// as relays take.
     ///
     /// Only for a Pickup that no other program empties.
     ///
     /// # Errors
-    /// [`Configuration`](ErrorKind::Configuration) without Pickup, Drop and local domain. What
-    /// concerns one file is a [problem](Delivered::problems), not an error.
+    /// [`Configuration`](ErrorKind::Configuration) without Pickup, or with neither local domain nor
+    /// relay. What concerns one file is a [problem](Delivered::problems), not an error.
     pub fn deliver_now(&self) -> Result<Delivered> {
         delivery::deliver_now(self.spool())
+    }
+
+    /// The messages that wait for a relay, the oldest first; empty without one.
+    ///
+    /// # Errors
+    /// When the queue cannot be listed. A file of it that cannot be understood is a problem that
+    /// [`deliver_now`](MailServer::deliver_now) tells.
+    pub fn queue(&self) -> Result<Vec<QueuedMessage>> {
+        delivery::list_queue(self).map(|(messages, _)| messages)
+    }
+
+    /// What this server has done since it was opened.
+    pub fn counts(&self) -> Counts {
+        self.spool().counters.read()
     }
 
     /// Waits until everything that was sent is in its place: copies that could not be moved there

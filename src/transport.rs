@@ -3,12 +3,14 @@
 mod copy;
 mod out_file;
 mod publish;
+mod relay;
 mod submit;
 
 pub(crate) use copy::{Content, Copier, Copy, Folder};
 pub(crate) use out_file::OutFile;
 pub(crate) use publish::{Unnamed, publish, publish_all};
+pub use relay::{Outcome, RelayMessage, Reply, Transport};
 pub(crate) use submit::{
-    Outgoing, Prepared, Submitted, check_ascii, check_envelope, drop_copy, no_way, pickup_copy,
-    prepare, received, submit,
+    Outgoing, Prepared, Submitted, bad_copies, check_ascii, check_envelope, drop_copy, no_way,
+    pickup_copy, prepare, queue_copy, received, remote_copies, submit,
 };

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::counters::add;
 use super::handover::Handover;
+use super::queue::MOST_HOPS;
 use super::spool::{Pickup, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
@@ -18,13 +20,13 @@ use crate::format::body::{self, BodyReader};
 use crate::format::bytes::{Bytes, read_range};
 use crate::format::encode::Sink;
 use crate::format::envelope::{Head, Run, header_end, header_envelope, read_run};
-use crate::format::fields::{names_blind_recipients, visible};
+use crate::format::fields::{fields, names_blind_recipients, visible};
 use crate::fs::{Dir, Kind, Stamp};
 use crate::profile::Profile;
 use crate::state::new_id;
 use crate::store::FileBytes;
 use crate::store::settle::Verdict;
-use crate::transport::{Copy, Folder, drop_copy, pickup_copy, received};
+use crate::transport::{Copy, Folder, bad_copies, drop_copy, received, remote_copies};
 
 /// What [`MailServer::deliver_now`](crate::MailServer::deliver_now) did.
 ///
@@ -73,15 +75,12 @@ pub(crate) fn deliver_now(spool: &Spool) -> Result<Delivered> {
         problems: super::recover::recover(spool)?,
         ..Delivered::default()
     };
-    let Some(pickup) = spool
-        .pickup
-        .as_ref()
-        .filter(|_| !spool.local_domains.is_empty())
-    else {
+    let delivers = !spool.local_domains.is_empty() || spool.queue.is_some();
+    let Some(pickup) = spool.pickup.as_ref().filter(|_| delivers) else {
         return Err(Error::new(
             ErrorKind::Configuration,
-            "only a mail server with a Pickup, a Drop and a local domain delivers; set the domain \
-             with `local_domain`",
+            "only a mail server with a Pickup and a local domain or a relay delivers; set them with \
+             `local_domain` and `relay`",
         ));
     };
     for (name, stamp) in complete_files(pickup, &mut done.problems)? {
@@ -92,6 +91,7 @@ pub(crate) fn deliver_now(spool: &Spool) -> Result<Delivered> {
             Ok(()) => {}
         }
     }
+    done.problems.extend(super::queue::work_off(spool)?);
     Ok(done)
 }
 
@@ -176,11 +176,14 @@ fn deliver(
             }
             done.problems.extend(staged.hand_over()?.move_out());
             done.messages += 1;
+            add(&spool.counters.accepted, 1);
             let local = envelope
                 .recipients
                 .iter()
                 .filter(|address| spool.is_local(address));
+            let before = done.recipients.len();
             done.recipients.extend(local.map(ToString::to_string));
+            add(&spool.counters.delivered, done.recipients.len() - before);
             Ok(())
         }
         Judgement::Bad(reason, run) => {
@@ -188,29 +191,17 @@ fn deliver(
             let stem = new_id();
             let envelope = describe(&run);
             let reason = format!("{reason}\r\n");
-            let copies = [
-                bad_copy(&stem, "BDR", Some(&reason)),
-                bad_copy(&stem, "BDP", Some(&envelope)),
-                bad_copy(&stem, "BAD", None),
-            ];
+            let copies = bad_copies(&stem, &reason, &envelope);
             let staged = handover.stage(&copies, &|to| foreign.write_whole(to))?;
             drop(foreign);
             if claim.stat(name)?.stamp != stamp {
                 return Ok(());
             }
             done.problems.extend(staged.hand_over()?.move_out());
+            add(&spool.counters.bad, 1);
             done.badmail.push(stem);
             Ok(())
         }
-    }
-}
-
-fn bad_copy<'a>(stem: &str, ending: &str, instead: Option<&'a str>) -> Copy<'a> {
-    Copy {
-        folder: Folder::Badmail,
-        name: format!("{stem}.{ending}"),
-        top: String::new(),
-        instead,
     }
 }
 
@@ -247,11 +238,9 @@ impl ForeignEnvelope {
             .iter()
             .map(|address| drop_copy(spool, sender, address))
             .collect();
-        if !remote.is_empty() {
-            // The sender's text must not lengthen the run.
-            let end = received(spool, &new_id());
-            copies.push(pickup_copy(sender, &remote, &end));
-        }
+        // The sender's text must not lengthen the run.
+        let end = received(spool, &new_id());
+        copies.extend(remote_copies(spool, sender, &remote, &end));
         copies
     }
 }
@@ -312,14 +301,22 @@ impl Foreign {
         if recipients_from.recipients.len() > spool.limits.recipients {
             return bad("the message has too many recipients", sender_from);
         }
+        let hops = fields(section).filter(|field| field.is("Received"));
+        if hops.count() > MOST_HOPS {
+            return bad(
+                "the message has come by too many servers: a loop",
+                recipients_from,
+            );
+        }
         if !sender_from.has_sender {
             return bad(
                 "the message has no sender: neither X-Sender nor From",
                 recipients_from,
             );
         }
-        let is_local = |address: &Address| spool.is_local(address);
-        if !recipients_from.recipients.iter().any(is_local) {
+        let is_ours =
+            |address: &Address| spool.is_local(address) || spool.destination(address).is_some();
+        if !recipients_from.recipients.iter().any(is_ours) {
             return Judgement::Leave;
         }
         let sender = match sender_from.reverse_path.as_str() {

@@ -3,7 +3,7 @@
 //! ```text
 //!   begin      staging/<id>/ under the lock <id>          crash: not sent, swept
 //!   claim      Pickup/x → staging/<id>/claim/x            crash: goes back to Pickup
-//!   stage      staging/<id>/{drop,pickup,badmail}/<name>  crash: as before
+//!   stage      staging/<id>/{drop,pickup,queue,badmail}/<name>  crash: as before
 //!   hand_over  staging/<id> → committed/<id>              the instant
 //!   move_out   committed/<id>/drop/<name> → Drop/<name>   crash: sent; recovery moves the rest
 //! ```
@@ -277,7 +277,7 @@ fn move_copy(from: &Dir, name: &OsStr, to: &Dir) -> Result<()> {
 fn no_folder(folder: Folder) -> Error {
     match folder {
         Folder::Pickup => crate::transport::no_way(),
-        Folder::Drop | Folder::Badmail => Error::new(
+        Folder::Drop | Folder::Queue | Folder::Badmail => Error::new(
             ErrorKind::Configuration,
             format!("the mail server has no {} directory", folder.name()),
         ),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use super::counters::Counters;
+use super::queue::Queue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::Address;
 use crate::fs::{Dir, Modes, Probe};
@@ -27,6 +29,9 @@ pub(crate) struct Pickup {
 pub(crate) struct Spool {
     pub(crate) pickup: Option<Pickup>,
     pub(crate) drop: Option<Arc<DropStore>>,
+    /// Where messages to other domains wait, if they are handed on by ourselves.
+    pub(crate) queue: Option<Queue>,
+    pub(crate) counters: Counters,
     pub(crate) state: Arc<State>,
     /// Made when the first message goes there.
     pub(crate) badmail: Option<PathBuf>,
@@ -47,10 +52,16 @@ impl Spool {
             .any(|domain| domain == address.domain())
     }
 
+    /// The destination of the queue that an address has, if it has one.
+    pub(crate) fn destination(&self, address: &Address) -> Option<&str> {
+        self.queue.as_ref()?.destination(address.domain())
+    }
+
     pub(crate) fn dir(&self, folder: Folder) -> Option<&Dir> {
         match folder {
             Folder::Drop => self.drop.as_ref().map(|drop| drop.root()),
             Folder::Pickup => self.pickup.as_ref().map(|pickup| &pickup.dir),
+            Folder::Queue => self.queue.as_ref().map(|queue| &queue.dir),
             Folder::Badmail => self.badmail_opened.get(),
         }
     }
@@ -65,7 +76,7 @@ impl Spool {
                 .pickup
                 .as_ref()
                 .is_some_and(|pickup| pickup.dot_stuffed),
-            Folder::Badmail => false,
+            Folder::Queue | Folder::Badmail => false,
         }
     }
 

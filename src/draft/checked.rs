@@ -31,7 +31,7 @@ pub(super) struct Checked {
 impl Checked {
     pub(super) fn new(draft: &Draft) -> Result<Self> {
         let spool = draft.server.spool();
-        if spool.pickup.is_none() && spool.local_domains.is_empty() {
+        if spool.pickup.is_none() && spool.local_domains.is_empty() && spool.queue.is_none() {
             return Err(no_way());
         }
         if draft.from.name().is_empty() && draft.from.address().is_empty() {
@@ -71,11 +71,9 @@ impl Checked {
         let spool = draft.server.spool();
         let from = &self.from.address;
         check_envelope(spool, ("From", Some(from)), ("To", &self.recipients))?;
-        if self
-            .recipients
-            .iter()
-            .any(|address| !spool.is_local(address))
-        {
+        let by_pickup =
+            |address: &Address| !spool.is_local(address) && spool.destination(address).is_none();
+        if self.recipients.iter().any(by_pickup) {
             check_ascii("Sender", self.sender.iter().map(|sender| &sender.address))?;
             check_ascii("Reply-To", self.reply_to.iter().map(|to| &to.address))?;
         }

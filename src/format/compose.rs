@@ -256,7 +256,13 @@ fn importance(importance: Importance) -> &'static str {
     }
 }
 
-fn write_text(subtype: &str, text: &str, charset: Charset, to: &mut dyn Sink) -> Result<()> {
+/// Writes a text part: its header and its body, in the plainest form that arrives.
+pub(crate) fn write_text(
+    subtype: &str,
+    text: &str,
+    charset: Charset,
+    to: &mut dyn Sink,
+) -> Result<()> {
     if is_plain(text.as_bytes(), false) {
         put_text_header(subtype, "us-ascii", TextEncoding::SevenBit, to)?;
         return to.put(text.as_bytes());

@@ -1,6 +1,7 @@
 //! The settings of a mail server.
 
 mod check;
+mod relaying;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use check::{absolute, check_local_delivery, check_one_file_system, configuration, is_directory};
+pub(super) use relaying::Relaying;
 
 use super::{Authorize, MailServer, Progress, ScanProgress};
-use crate::delivery::{self, Pickup, Spool};
+use crate::delivery::{self, Counters, Pickup, Spool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::domain_key;
 use crate::fs::{Dir, Modes, Probe};
@@ -81,6 +83,7 @@ pub struct MailServerBuilder {
     progress: Progress,
     authorize: Option<Box<Authorize>>,
     rebuild_state: bool,
+    relaying: Relaying,
     pub(crate) probe: Probe,
 }
 
@@ -286,8 +289,12 @@ impl MailServerBuilder {
             state.rebuild()?;
         }
         state.existing()?;
+        let relaying = std::mem::take(&mut self.relaying);
+        let queue = relaying.open(self.mailroot.as_deref(), &state, modes, &self.probe)?;
         let spool = Spool {
             badmail: self.badmail(pickup.as_ref())?,
+            queue,
+            counters: Counters::default(),
             badmail_opened: OnceLock::new(),
             pickup: pickup.map(|dir| self.pickup(dir)),
             drop: drop.map(Arc::new),

@@ -18,17 +18,19 @@ use crate::store::FileBytes;
 pub(crate) enum Folder {
     Drop,
     Pickup,
+    Queue,
     Badmail,
 }
 
 impl Folder {
-    pub(crate) const ALL: [Self; 3] = [Self::Drop, Self::Pickup, Self::Badmail];
+    pub(crate) const ALL: [Self; 4] = [Self::Drop, Self::Pickup, Self::Queue, Self::Badmail];
 
     /// The name of its directory while a message is staged.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Drop => "drop",
             Self::Pickup => "pickup",
+            Self::Queue => "queue",
             Self::Badmail => "badmail",
         }
     }
@@ -71,6 +73,15 @@ pub(crate) struct Copy<'a> {
     pub(crate) top: String,
     /// Instead of the message, for what stands beside one.
     pub(crate) instead: Option<&'a str>,
+}
+
+impl Copy<'_> {
+    /// The name without its ending.
+    pub(crate) fn stem(&self) -> &str {
+        self.name
+            .split_once('.')
+            .map_or(&self.name, |(stem, _)| stem)
+    }
 }
 
 /// Writes the copies of one message: the content is composed for the first and copied from it to

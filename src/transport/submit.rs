@@ -6,7 +6,7 @@
 
 use super::copy::{Content, Copier, Copy, Envelope, Folder};
 use super::publish::{self, Unnamed, publish};
-use crate::delivery::{Handover, Spool};
+use crate::delivery::{Handover, Spool, add};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
 use crate::limits::Limits;
@@ -25,13 +25,24 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) struct Submitted {
     /// The names in Pickup.
     pub(crate) files: Vec<String>,
+    /// The ids in the queue.
+    pub(crate) queued: Vec<String>,
     pub(crate) delivered: Vec<String>,
     pub(crate) pending: Vec<Problem>,
+}
+
+impl Submitted {
+    /// It is sent.
+    pub(crate) fn count(&self, spool: &Spool) {
+        add(&spool.counters.accepted, 1);
+        add(&spool.counters.delivered, self.delivered.len());
+    }
 }
 
 pub(crate) fn submit(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Submitted> {
     let (copies, mut submitted) = copies_of(spool, outgoing);
     submitted.pending = send_copies(spool, &copies, outgoing.content)?;
+    submitted.count(spool);
     Ok(submitted)
 }
 
@@ -50,12 +61,37 @@ fn copies_of<'a>(spool: &'a Spool, outgoing: &Outgoing<'a>) -> (Vec<Copy<'a>>, S
         delivered: local.iter().map(ToString::to_string).collect(),
         ..Submitted::default()
     };
-    if !remote.is_empty() {
-        let copy = pickup_copy(outgoing.reverse_path, &remote, "");
-        submitted.files.push(copy.name.clone());
+    for copy in remote_copies(spool, outgoing.reverse_path, &remote, "") {
+        match copy.folder {
+            Folder::Queue => submitted.queued.push(copy.stem().to_owned()),
+            _ => submitted.files.push(copy.name.clone()),
+        }
         copies.push(copy);
     }
     (copies, submitted)
+}
+
+/// The files for recipients of other domains: one for each destination of the queue, and one in
+/// Pickup for those whom it does not reach.
+pub(crate) fn remote_copies(
+    spool: &Spool,
+    reverse_path: Option<&Address>,
+    recipients: &[Address],
+    top_field: &str,
+) -> Vec<Copy<'static>> {
+    let mut groups: Vec<(Option<&str>, Vec<Address>)> = Vec::new();
+    for address in recipients {
+        let destination = spool.destination(address);
+        match groups.iter_mut().find(|(one, _)| *one == destination) {
+            Some((_, group)) => group.push(address.clone()),
+            None => groups.push((destination, vec![address.clone()])),
+        }
+    }
+    let copies = groups.iter().map(|(destination, group)| match destination {
+        Some(_) => queue_copy(reverse_path, group, top_field),
+        None => pickup_copy(reverse_path, group, top_field),
+    });
+    copies.collect()
 }
 
 fn send_copies(spool: &Spool, copies: &[Copy<'_>], content: &Content<'_>) -> Result<Vec<Problem>> {
@@ -89,6 +125,7 @@ pub(crate) fn prepare(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Prepared
         }
     }
     submitted.pending = send_copies(spool, &copies, outgoing.content)?;
+    submitted.count(spool);
     Ok(Prepared::Done(submitted))
 }
 
@@ -116,13 +153,19 @@ pub(crate) fn check_envelope(
     if recipients.len() > spool.limits.recipients {
         return Err(Limits::exceeded("recipients", spool.limits.recipients).with_field(to));
     }
-    if recipients.iter().all(|address| spool.is_local(address)) {
+    let is_reached =
+        |address: &&Address| spool.is_local(address) || spool.destination(address).is_some();
+    let mut others = recipients
+        .iter()
+        .filter(|address| !is_reached(address))
+        .peekable();
+    if others.peek().is_none() {
         return Ok(());
     }
     if spool.pickup.is_none() {
         return Err(no_way());
     }
-    check_ascii(to, recipients)?;
+    check_ascii(to, others)?;
     check_ascii(sender, reverse_path)
 }
 
@@ -143,7 +186,8 @@ pub(crate) fn check_ascii<'a>(
 pub(crate) fn no_way() -> Error {
     Error::new(
         ErrorKind::Configuration,
-        "the mail server has no Pickup for recipients of other domains; set one with `pickup_dir`",
+        "the mail server has no Pickup for recipients of other domains, nor a relay; set one with \
+         `pickup_dir` or `relay`",
     )
 }
 
@@ -183,6 +227,33 @@ pub(crate) fn pickup_copy(
         top: envelope.run() + top_field,
         instead: None,
     }
+}
+
+/// The file in the queue of recipients who have one destination; it is like that in Pickup.
+pub(crate) fn queue_copy(
+    reverse_path: Option<&Address>,
+    recipients: &[Address],
+    top_field: &str,
+) -> Copy<'static> {
+    Copy {
+        folder: Folder::Queue,
+        ..pickup_copy(reverse_path, recipients, top_field)
+    }
+}
+
+/// The three files of Badmail: why, to whom, and the message.
+pub(crate) fn bad_copies<'t>(stem: &str, reason: &'t str, envelope: &'t str) -> [Copy<'t>; 3] {
+    [
+        ("BDR", Some(reason)),
+        ("BDP", Some(envelope)),
+        ("BAD", None),
+    ]
+    .map(|(ending, instead)| Copy {
+        folder: Folder::Badmail,
+        name: format!("{stem}.{ending}"),
+        top: String::new(),
+        instead,
+    })
 }
 
 /// The trace field (RFC 5321 section 4.4). It names no recipient: the file tells its own.

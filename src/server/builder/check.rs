@@ -92,6 +92,31 @@ pub(super) fn check_local_delivery(
     Ok(())
 }
 
+/// Messages come into the queue by renames out of the state directory.
+pub(super) fn check_same_file_system(dir: &Dir, name: &str, state: &State) -> Result<()> {
+    let Some(path) = state.path() else {
+        return Err(configuration(format!(
+            "a {name} needs a state directory; set one with `state_dir`"
+        )));
+    };
+    if device_of(path)? == dir.own_stat()?.device {
+        return Ok(());
+    }
+    let message = format!(
+        "the {name} must be on the file system of the state directory; set another one with \
+         `state_dir`"
+    );
+    Err(configuration(message).with_path(path))
+}
+
+/// Of a directory, or of the one it will be made in.
+fn device_of(path: &Path) -> Result<u64> {
+    let probe = Probe::default();
+    let look = |path: &Path| Dir::open_path(path, Modes::default(), &probe)?.own_stat();
+    let stat = look(path).or_else(|failure| path.parent().map_or(Err(failure), look))?;
+    Ok(stat.device)
+}
+
 /// What is handed over moves from the state directory into the drop by one rename.
 pub(super) fn check_one_file_system(drop: Option<&DropStore>, state: &State) -> Result<()> {
     let (Some(drop), Some(path)) = (drop, state.path()) else {
@@ -99,10 +124,7 @@ pub(super) fn check_one_file_system(drop: Option<&DropStore>, state: &State) -> 
             "local delivery needs a state directory; set one with `state_dir`",
         ));
     };
-    let probe = Probe::default();
-    let look = |path: &Path| Dir::open_path(path, Modes::default(), &probe)?.own_stat();
-    let stat = look(path).or_else(|failure| path.parent().map_or(Err(failure), look))?;
-    if stat.device != drop.root().own_stat()?.device {
+    if device_of(path)? != drop.root().own_stat()?.device {
         return Err(configuration(
             "local delivery needs the state directory on the file system of the Drop; set another \
              one with `state_dir`",

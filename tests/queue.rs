@@ -1,0 +1,464 @@
+//! Messages for other domains: the queue, its relays, and the reports to the sender.
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use cdonts::{
+    Action, Envelope, ErrorKind, MailServer, MailServerBuilder, NewMail, Outcome, RecipientType,
+    RelayMessage, Reply, Report, RetrySchedule, Transport,
+};
+use support::{Root, messages, session, simple};
+
+/// What a relay got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Got {
+    reverse_path: String,
+    recipients: Vec<String>,
+    source: String,
+}
+
+/// A relay that answers as it is told, by recipient; it accepts who is not mentioned.
+#[derive(Clone, Default)]
+struct Scripted {
+    got: Arc<Mutex<Vec<Got>>>,
+    answers: Arc<Mutex<HashMap<String, Outcome>>>,
+}
+
+impl Scripted {
+    fn answer(&self, recipient: &str, outcome: Outcome) {
+        let mut answers = self.answers.lock().unwrap();
+        answers.insert(recipient.to_owned(), outcome);
+    }
+
+    fn got(&self) -> Vec<Got> {
+        self.got.lock().unwrap().clone()
+    }
+}
+
+impl Transport for Scripted {
+    fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
+        let mut source = Vec::new();
+        let size = message.write_to(&mut source).unwrap();
+        assert_eq!(size, message.size());
+        self.got.lock().unwrap().push(Got {
+            reverse_path: message.reverse_path().to_owned(),
+            recipients: message.recipients().to_vec(),
+            source: String::from_utf8(source).unwrap(),
+        });
+        let answers = self.answers.lock().unwrap();
+        let accepted = Outcome::Accepted(Reply::new(250, "2.0.0", "ok"));
+        let of = |to: &String| answers.get(to).unwrap_or(&accepted).clone();
+        message.recipients().iter().map(of).collect()
+    }
+}
+
+fn deferred() -> Outcome {
+    Outcome::Deferred(Reply::new(451, "4.7.1", "greylisted"))
+}
+
+fn refused() -> Outcome {
+    Outcome::Refused(Reply::new(550, "5.1.1", "no such user"))
+}
+
+/// A clock that stands until it is moved.
+#[derive(Clone)]
+struct Hand(Arc<AtomicU64>);
+
+impl Hand {
+    fn new() -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self(Arc::new(AtomicU64::new(now.unwrap().as_secs() + 1)))
+    }
+
+    fn move_on(&self, minutes: u64) {
+        self.0.fetch_add(minutes * 60, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+fn builder(root: &Root, relay: &Scripted, hand: &Hand) -> MailServerBuilder {
+    let hand = hand.clone();
+    root.builder()
+        .create_directories()
+        .local_domain("example.com")
+        .relay(relay.clone())
+        .clock(move || hand.now())
+}
+
+fn send(server: &MailServer, to: &[&str]) -> cdonts::Sent {
+    let mail = NewMail::new(server)
+        .from("shop@example.com")
+        .subject("Your order");
+    let mail = to.iter().fold(mail, |mail, &to| mail.to(to));
+    mail.bcc("audit@example.org").body("text").send().unwrap()
+}
+
+#[test]
+fn a_relay_gets_the_message_and_its_envelope_and_the_queue_is_empty_then() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    let sent = send(&server, &["jane@example.com", "joe@example.net"]);
+    assert_eq!((sent.queued().len(), sent.files().len()), (1, 0));
+    assert_eq!(sent.delivered(), ["jane@example.com"]);
+    let waiting = server.queue().unwrap();
+    assert_eq!(waiting[0].id(), sent.queued()[0]);
+    assert_eq!(
+        waiting[0].recipients(),
+        ["joe@example.net", "audit@example.org"]
+    );
+    assert_eq!(waiting[0].reverse_path(), "shop@example.com");
+    assert_eq!(server.deliver_now().unwrap().problems(), []);
+    let got = relay.got();
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0].reverse_path, "shop@example.com");
+    assert_eq!(got[0].recipients, ["joe@example.net", "audit@example.org"]);
+    assert!(got[0].source.starts_with("Date: "), "{}", got[0].source);
+    assert!(!got[0].source.contains("audit"));
+    assert!(server.queue().unwrap().is_empty());
+    assert_eq!(root.files("Queue"), [""; 0]);
+    server.deliver_now().unwrap();
+    assert_eq!(relay.got().len(), 1);
+    let counts = server.counts();
+    assert_eq!(
+        (counts.accepted, counts.delivered, counts.relayed),
+        (1, 1, 2)
+    );
+}
+
+#[test]
+fn it_is_tried_again_after_15_30_60_and_then_every_240_minutes() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    relay.answer("joe@example.net", deferred());
+    relay.answer("audit@example.org", deferred());
+    let open = || builder(&root, &relay, &hand).open().unwrap();
+    send(&open(), &["joe@example.net"]);
+    let mut attempts = Vec::new();
+    for minute in 0..24 * 60 {
+        let before = relay.got().len();
+        // Another process each time.
+        if minute % 5 == 0 {
+            open().deliver_now().unwrap();
+        }
+        if relay.got().len() > before {
+            attempts.push(minute);
+        }
+        hand.move_on(1);
+    }
+    assert_eq!(attempts, [0, 15, 45, 105, 345, 585, 825, 1065, 1305]);
+    let server = open();
+    let waiting = &server.queue().unwrap()[0];
+    assert_eq!(waiting.attempts(), 9);
+    assert_eq!(
+        waiting.last_reply("joe@example.net"),
+        "451 4.7.1 greylisted"
+    );
+    assert_eq!(
+        waiting
+            .next_attempt()
+            .duration_since(hand.now())
+            .unwrap()
+            .as_secs()
+            / 60,
+        105
+    );
+}
+
+#[test]
+fn the_sender_is_told_once_of_a_delay_and_at_last_that_it_failed() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    relay.answer("joe@example.net", deferred());
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    let sent = send(&server, &["joe@example.net"]);
+    let mut told = Vec::new();
+    for hour in 0..60 {
+        server.deliver_now().unwrap();
+        for message in &messages(&server, "shop@example.com") {
+            let Some(Report::Delivery(report)) = message.report().unwrap() else {
+                panic!("{:?}", message.subject());
+            };
+            assert_eq!(report.original_message_id(), Some(sent.message_id()));
+            assert_eq!(message.reverse_path(), "");
+            assert!(message.is_automatic().unwrap());
+            let recipient = &report.recipients()[0];
+            assert_eq!(report.recipients().len(), 1);
+            assert_eq!(recipient.address(), "joe@example.net");
+            assert!(!recipient.is_permanent());
+            assert!(message.text().unwrap().contains("greylisted"));
+            told.push((hour, recipient.action()));
+            message.delete().unwrap();
+        }
+        hand.move_on(60);
+    }
+    let hours: Vec<_> = told.iter().map(|(_, action)| *action).collect();
+    assert_eq!(hours, [Action::Delayed, Action::Failed]);
+    assert!(
+        (12..17).contains(&told[0].0) && (48..53).contains(&told[1].0),
+        "{told:?}"
+    );
+    assert!(server.queue().unwrap().is_empty());
+    assert_eq!(root.files("Queue"), [""; 0]);
+    assert_eq!(server.counts().bounced, 1);
+}
+
+#[test]
+fn each_recipient_has_an_outcome_of_its_own() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    relay.answer("no@example.net", refused());
+    relay.answer("later@example.net", deferred());
+    let lost = Reply::new(0, "", "connection lost");
+    relay.answer("lost@example.net", Outcome::Unknown(lost));
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    let all = [
+        "yes@example.net",
+        "no@example.net",
+        "later@example.net",
+        "lost@example.net",
+    ];
+    send(&server, &all);
+    server.deliver_now().unwrap();
+    let bounces = messages(&server, "shop@example.com");
+    assert_eq!(bounces.len(), 1);
+    let bounce = bounces.get(0).unwrap();
+    let Some(Report::Delivery(report)) = bounce.report().unwrap() else {
+        panic!("no report");
+    };
+    let recipient = &report.recipients()[0];
+    assert_eq!(
+        (report.recipients().len(), recipient.address()),
+        (1, "no@example.net")
+    );
+    assert!(recipient.is_permanent());
+    assert_eq!(recipient.status(), Some("5.1.1"));
+    assert_eq!(
+        server.queue().unwrap()[0].recipients(),
+        ["later@example.net", "lost@example.net"]
+    );
+    hand.move_on(15);
+    relay.answers.lock().unwrap().clear();
+    server.deliver_now().unwrap();
+    let got = relay.got();
+    assert_eq!(got[1].recipients, ["later@example.net", "lost@example.net"]);
+    assert_eq!(got[1].source, got[0].source);
+    assert!(server.queue().unwrap().is_empty());
+    assert_eq!(messages(&server, "shop@example.com").len(), 1);
+}
+
+#[test]
+fn a_report_is_never_answered_and_what_nobody_can_be_told_of_goes_to_badmail() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    relay.answer("no@example.net", refused());
+    relay.answer("sender@example.org", refused());
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    let outbox = session(&server, "shop@example.com").outbox();
+    let raw = "From: s@example.org\r\nTo: no@example.net\r\nSubject: hi\r\n\r\ntext\r\n";
+    let envelope = Envelope::new("sender@example.org", ["no@example.net"]);
+    outbox.send_raw(&envelope, raw.as_bytes()).unwrap();
+    server.deliver_now().unwrap();
+    // The report goes the same way back, from nobody.
+    assert_eq!(
+        server.queue().unwrap()[0].recipients(),
+        ["sender@example.org"]
+    );
+    assert_eq!(root.files("Badmail"), [""; 0]);
+    server.deliver_now().unwrap();
+    let got = relay.got();
+    assert_eq!((got.len(), got[1].reverse_path.as_str()), (2, ""));
+    assert!(
+        got[1]
+            .source
+            .contains("Final-Recipient: rfc822; no@example.net")
+    );
+    assert!(server.queue().unwrap().is_empty());
+    let bad = root.files("Badmail");
+    let endings: Vec<_> = bad
+        .iter()
+        .map(|name| name.rsplit_once('.').unwrap().1)
+        .collect();
+    assert_eq!(endings, ["BAD", "BDP", "BDR"]);
+    let read = |at: usize| std::fs::read_to_string(root.join("Badmail").join(&bad[at])).unwrap();
+    assert!(read(0).contains("X-Receiver: sender@example.org"));
+    assert!(read(0).contains("no@example.net"));
+    assert!(read(1).contains("recipient: <sender@example.org>"));
+    assert!(read(2).contains("550 5.1.1 no such user"));
+    assert_eq!(server.counts().bad, 1);
+    server.deliver_now().unwrap();
+    assert_eq!((relay.got().len(), root.files("Badmail").len()), (2, 3));
+}
+
+#[test]
+fn a_domain_may_have_a_way_of_its_own() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    let partner = Scripted::default();
+    let server = builder(&root, &relay, &hand)
+        .route("Partner.example", partner.clone())
+        .open()
+        .unwrap();
+    let sent = send(
+        &server,
+        &["joe@example.net", "a@partner.example", "b@PARTNER.example"],
+    );
+    assert_eq!(sent.queued().len(), 2);
+    server.deliver_now().unwrap();
+    assert_eq!(
+        partner.got()[0].recipients,
+        ["a@partner.example", "b@partner.example"]
+    );
+    assert_eq!(
+        relay.got()[0].recipients,
+        ["joe@example.net", "audit@example.org"]
+    );
+    // Without a relay for all, the others go where another server takes them.
+    let (root, partner) = (Root::new(), Scripted::default());
+    let server = root
+        .builder()
+        .create_directories()
+        .route("partner.example", partner.clone());
+    let server = server.open().unwrap();
+    let sent = send(&server, &["joe@example.net", "a@partner.example"]);
+    assert_eq!((sent.queued().len(), sent.files().len()), (1, 1));
+    assert_eq!(root.files("Pickup").len(), 1);
+}
+
+#[test]
+fn a_message_that_waits_can_be_tried_at_once_or_taken_out() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    relay.answer("joe@example.net", deferred());
+    relay.answer("audit@example.org", deferred());
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    send(&server, &["joe@example.net"]);
+    server.deliver_now().unwrap();
+    server.deliver_now().unwrap();
+    assert_eq!(relay.got().len(), 1);
+    let waiting = server.queue().unwrap().remove(0);
+    waiting.retry_now().unwrap();
+    server.deliver_now().unwrap();
+    assert_eq!(relay.got().len(), 2);
+    assert_eq!(server.queue().unwrap()[0].attempts(), 2);
+    waiting.cancel().unwrap();
+    assert!(server.queue().unwrap().is_empty());
+    assert_eq!(root.files("Queue"), [""; 0]);
+    assert_eq!(waiting.cancel().unwrap_err().kind(), ErrorKind::MessageGone);
+    hand.move_on(9999);
+    server.deliver_now().unwrap();
+    assert_eq!(
+        (
+            relay.got().len(),
+            messages(&server, "shop@example.com").len()
+        ),
+        (2, 0)
+    );
+}
+
+#[test]
+fn a_program_that_writes_into_pickup_is_relayed_too_and_a_loop_is_broken() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    let server = builder(&root, &relay, &hand)
+        .pickup_writer(cdonts::Writer::Renames)
+        .open()
+        .unwrap();
+    let plain = "From: Shop <shop@example.com>\r\nTo: joe@example.net\r\nBcc: x@example.org\r\n\
+        Subject: hi\r\n\r\ntext\r\n";
+    root.write("Pickup/plain.eml", plain);
+    root.write(
+        "Pickup/iis.eml",
+        simple(&["jane@example.com", "y@example.net"], "iis"),
+    );
+    let hop = "Received: from a by b; Tue, 24 Nov 2026 10:00:00 +0000\r\n";
+    root.write("Pickup/loop.eml", hop.repeat(60) + plain);
+    let delivered = server.deliver_now().unwrap();
+    assert_eq!((delivered.messages(), delivered.badmail().len()), (2, 1));
+    assert_eq!(root.files("Pickup"), [""; 0]);
+    let mut to: Vec<_> = relay.got().into_iter().map(|got| got.recipients).collect();
+    to.sort();
+    assert_eq!(
+        to,
+        [
+            vec!["joe@example.net", "x@example.org"],
+            vec!["y@example.net"]
+        ]
+    );
+    assert!(relay.got().iter().all(|got| !got.source.contains("Bcc")));
+    assert_eq!(messages(&server, "jane@example.com").len(), 1);
+    // A message of the queue that goes round comes to an end too.
+    let outbox = session(&server, "shop@example.com").outbox();
+    let envelope = Envelope::new("shop@example.com", ["joe@example.net"]);
+    let raw = hop.repeat(60) + plain;
+    outbox.send_raw(&envelope, raw.as_bytes()).unwrap();
+    server.deliver_now().unwrap();
+    assert_eq!(relay.got().len(), 2);
+    let bounce = messages(&server, "shop@example.com").get(0).unwrap();
+    assert!(bounce.text().unwrap().contains("5.4.6"));
+}
+
+#[test]
+fn several_services_share_one_queue_and_none_hands_a_message_on_twice() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    for number in 0..60 {
+        NewMail::new(&server)
+            .from("shop@example.com")
+            .recipient("", format!("{number}@example.net"), RecipientType::To)
+            .send()
+            .unwrap();
+    }
+    let services: Vec<_> = (0..3)
+        .map(|_| builder(&root, &relay, &hand).open().unwrap())
+        .collect();
+    std::thread::scope(|scope| {
+        for service in &services {
+            scope.spawn(|| assert_eq!(service.deliver_now().unwrap().problems(), []));
+        }
+    });
+    assert!(server.queue().unwrap().is_empty());
+    let mut to: Vec<_> = relay
+        .got()
+        .into_iter()
+        .flat_map(|got| got.recipients)
+        .collect();
+    to.sort();
+    assert_eq!(to.len(), 60);
+    to.dedup();
+    assert_eq!(to.len(), 60);
+}
+
+#[test]
+fn files_that_do_not_belong_there_are_left_alone() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    let server = builder(&root, &relay, &hand)
+        .retry(RetrySchedule::default().retry_after([Duration::ZERO]))
+        .open()
+        .unwrap();
+    let id = "0123456789abcdef0123456789abcdef";
+    for name in ["notes.txt", "x.eml", "../../x.eml", ".hidden"] {
+        if !name.contains('/') {
+            root.write(&format!("Queue/{name}"), "something");
+        }
+    }
+    root.write(&format!("Queue/{id}.eml"), "no envelope\r\n\r\n");
+    let problems = server.deliver_now().unwrap().problems().to_vec();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].text().contains("no envelope"), "{problems:?}");
+    std::fs::remove_file(root.join(format!("Queue/{id}.eml"))).unwrap();
+    // A state that was cut is not guessed at.
+    relay.answer("joe@example.net", deferred());
+    let sent = send(&server, &["joe@example.net"]);
+    server.deliver_now().unwrap();
+    let state = format!("Queue/{}.1.state", sent.queued()[0]);
+    let text = std::fs::read_to_string(root.join(&state)).unwrap();
+    std::fs::write(root.join(&state), &text[..text.len() / 2]).unwrap();
+    let before = relay.got().len();
+    let problems = server.deliver_now().unwrap().problems().to_vec();
+    assert!(
+        problems[0].text().contains("cannot be understood"),
+        "{problems:?}"
+    );
+    assert_eq!(relay.got().len(), before);
+}
