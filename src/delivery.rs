@@ -11,8 +11,8 @@ mod queue;
 mod recover;
 mod spool;
 
+pub(crate) use counters::Counters;
 pub use counters::Counts;
-pub(crate) use counters::{Counters, add};
 pub use foreign::Delivered;
 pub(crate) use foreign::{deliver_now, without_doubles};
 pub(crate) use handover::Handover;

@@ -240,6 +240,23 @@ impl Dir {
         )
     }
 
+    /// Renames an entry into `to`, where it takes the place of what is there: for what this program
+    /// alone writes, and nobody else reads.
+    pub(crate) fn replace(
+        &self,
+        name: impl AsRef<OsStr>,
+        to: &Dir,
+        new: impl AsRef<OsStr>,
+    ) -> Result<()> {
+        let (name, new) = (name.as_ref(), new.as_ref());
+        self.0.probe.call_on(
+            Op::Rename,
+            &self.0.path.join(name),
+            &to.0.path.join(new),
+            || self.0.handle.replace(name, &to.0.handle, new),
+        )
+    }
+
     pub(crate) fn remove(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = name.as_ref();
         self.call(Op::Remove, name, || self.0.handle.remove(name))

@@ -53,6 +53,8 @@ mod new_mail;
 mod object;
 mod part;
 mod profile;
+#[cfg(test)]
+mod queue_faults;
 mod raw;
 mod reading;
 mod received;

@@ -5,6 +5,7 @@
 //! anybody's message alone: staging and committed hold copies on their way.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -18,13 +19,14 @@ pub(crate) use setting::Setting;
 #[derive(Debug)]
 pub(crate) struct Dirs {
     /// The state directory itself.
-    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "for the index"))]
     pub(crate) root: Dir,
     pub(crate) locks: Dir,
     pub(crate) staging: Dir,
     pub(crate) committed: Dir,
     pub(crate) removing: Dir,
     pub(crate) marks: Dir,
+    /// This process has synced the state directory since it found them.
+    is_durable: AtomicBool,
 }
 
 /// An id that is ours alone as long as its lock is held.
@@ -94,8 +96,18 @@ impl State {
         }
     }
 
-    /// The directories, made when they are missing.
+    /// The directories, made when they are missing, and durable: for whoever writes into them.
     pub(crate) fn ensure(&self) -> Result<Arc<Dirs>> {
+        let dirs = self.made()?;
+        // Whoever made them may have died before this. Who only reads need not wait for a disk.
+        if !dirs.is_durable.load(Ordering::Acquire) {
+            dirs.root.sync()?;
+            dirs.is_durable.store(true, Ordering::Release);
+        }
+        Ok(dirs)
+    }
+
+    fn made(&self) -> Result<Arc<Dirs>> {
         if let Some(dirs) = self.existing()? {
             return Ok(dirs);
         }
@@ -138,8 +150,8 @@ impl State {
             committed: root.ensure_dir("committed")?,
             removing: root.ensure_dir("removing")?,
             marks: root.ensure_dir("marks")?,
+            is_durable: AtomicBool::new(false),
         };
-        root.sync()?;
         Ok(dirs)
     }
 }

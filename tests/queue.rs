@@ -451,7 +451,7 @@ fn files_that_do_not_belong_there_are_left_alone() {
     relay.answer("joe@example.net", deferred());
     let sent = send(&server, &["joe@example.net"]);
     server.deliver_now().unwrap();
-    let state = format!("Queue/{}.1.state", sent.queued()[0]);
+    let state = format!("Queue/{}.state", sent.queued()[0]);
     let text = std::fs::read_to_string(root.join(&state)).unwrap();
     std::fs::write(root.join(&state), &text[..text.len() / 2]).unwrap();
     let before = relay.got().len();

@@ -46,6 +46,12 @@ pub(crate) fn add(counter: &AtomicU64, count: usize) {
 }
 
 impl Counters {
+    /// A message was sent, and so many local Inboxes have it.
+    pub(crate) fn sent(&self, delivered: usize) {
+        add(&self.accepted, 1);
+        add(&self.delivered, delivered);
+    }
+
     pub(crate) fn read(&self) -> Counts {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {

@@ -218,7 +218,12 @@ impl<'a> Committed<'a> {
             }
             let to = self.spool.dir(folder).ok_or_else(|| no_folder(folder))?;
             for name in from.all_names()? {
-                remember(move_copy(&from, &name, to), problems);
+                let moved = if is_state(folder, &name) {
+                    replace(&from, &name, to)
+                } else {
+                    move_copy(&from, &name, to)
+                };
+                remember(moved, problems);
             }
             if self.spool.durable {
                 to.sync()?;
@@ -246,6 +251,19 @@ impl<'a> Committed<'a> {
         }
         self.dirs.committed.remove_dir(&self.id)?;
         Ok(())
+    }
+}
+
+/// The state of a message in the queue takes the place of the one before it.
+fn is_state(folder: Folder, name: &OsStr) -> bool {
+    folder == Folder::Queue && name.as_encoded_bytes().ends_with(b".state")
+}
+
+fn replace(from: &Dir, name: &OsStr, to: &Dir) -> Result<()> {
+    match from.replace(name, to, name) {
+        // A rename can fail after it was done.
+        Err(_) if from.stat(name).is_err_and(|failure| failure.is_gone()) => Ok(()),
+        replaced => Ok(replaced?),
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   Queue/<id>.eml        the message, its envelope on top; written once, by a hand-over or at once
-//!   Queue/<id>.<n>.state  who still waits and when the next attempt is due, after n changes
+//!   Queue/<id>.state      who still waits and when the next attempt is due; absent at first
+//!   Queue/<id>.new        the next state, until it takes the place of that one by a rename
 //! ```
 //!
-//! Who works on a message holds the lock `<id>`. A state is written and durable before the one
-//! before it goes; the message goes before its last state, since without a state all its
+//! Who works on a message holds the lock `<id>`. A state is whole and durable before it takes the
+//! place of the one before; the message goes before its state, since without a state all its
 //! recipients would get it again. A report to the sender and the state that says so are handed over
 //! at one instant ([`Handover`](super::Handover)).
 
@@ -15,7 +16,7 @@ mod report;
 mod schedule;
 mod ticket;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,11 +26,12 @@ use super::spool::Spool;
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
 use crate::format::bytes::{Bytes, read_range};
+use crate::format::encode::Sink;
 use crate::format::envelope::{Head, header_end, read_run};
 use crate::fs::{Dir, Lock};
 use crate::profile::Profile;
 use crate::store::FileBytes;
-use crate::transport::{Copy, Folder, Transport, publish};
+use crate::transport::{Copy, Folder, OutFile, Transport};
 pub(crate) use attempt::{MOST_HOPS, work_off};
 pub use schedule::RetrySchedule;
 use ticket::{Ticket, Waiting, seconds, time_of};
@@ -200,8 +202,8 @@ pub(crate) fn list(server: &crate::MailServer) -> Result<(Vec<QueuedMessage>, Ve
         return Ok((Vec::new(), Vec::new()));
     };
     let (mut all, mut problems) = (Vec::new(), Vec::new());
-    for (id, changes) in names(queue)? {
-        match QueueFile::open(server.spool(), queue, &id, changes) {
+    for id in names(queue)?.messages {
+        match QueueFile::open(server.spool(), queue, &id) {
             Ok(Some(file)) if file.ticket.waiting.is_empty() => {}
             Ok(Some(file)) => all.push(QueuedMessage {
                 server: server.clone(),
@@ -217,56 +219,71 @@ pub(crate) fn list(server: &crate::MailServer) -> Result<(Vec<QueuedMessage>, Ve
     Ok((all, problems))
 }
 
-/// What a name in the queue is.
-enum Name<'n> {
-    Message(&'n str),
-    State(&'n str, u32),
+/// What lies in the queue, by id.
+#[derive(Default)]
+struct Names {
+    messages: HashSet<String>,
+    /// What stands beside messages, or beside none any more.
+    others: Vec<(String, &'static str)>,
 }
 
-/// Only names that we give: an id is a lock, and a part of a path.
-fn parse_name(name: &str) -> Option<Name<'_>> {
-    let (id, rest) = name.split_once('.')?;
-    let is_id = id.len() == 32
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    match (is_id, rest.strip_suffix(".state")) {
-        (true, None) if rest == "eml" => Some(Name::Message(id)),
-        (true, Some(number)) => Some(Name::State(id, number.parse().ok()?)),
-        _ => None,
-    }
-}
+const ENDINGS: [&str; 2] = [STATE, NEW];
+const STATE: &str = "state";
+const NEW: &str = "new";
 
-/// The ids in the queue, and the highest state of each.
-fn names(queue: &Queue) -> Result<Vec<(String, u32)>> {
-    let mut messages: HashMap<String, u32> = HashMap::new();
-    let mut states: HashMap<String, u32> = HashMap::new();
+fn names(queue: &Queue) -> Result<Names> {
+    let mut names = Names::default();
     for name in queue.dir.all_names()? {
-        match name.to_str().and_then(parse_name) {
-            Some(Name::Message(id)) => {
-                messages.insert(id.to_owned(), 0);
-            }
-            Some(Name::State(id, number)) => {
-                let highest = states.entry(id.to_owned()).or_default();
-                *highest = number.max(*highest);
-            }
-            None => {}
+        // Only names that we give: an id is a lock, and a part of a path.
+        let is_id = |id: &str| {
+            id.len() == 32
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        };
+        let parts = name.to_str().and_then(|name| name.split_once('.'));
+        let Some((id, ending)) = parts.filter(|(id, _)| is_id(id)) else {
+            continue;
+        };
+        if ending == "eml" {
+            names.messages.insert(id.to_owned());
+        } else if let Some(ending) = ENDINGS.into_iter().find(|one| *one == ending) {
+            names.others.push((id.to_owned(), ending));
         }
     }
-    for (id, number) in states {
-        if let Some(highest) = messages.get_mut(&id) {
-            *highest = number;
+    Ok(names)
+}
+
+impl Names {
+    /// Removes what a process has left that died: states whose message is gone, and states that
+    /// did not come to be.
+    fn sweep(&self, spool: &Spool, queue: &Queue) -> Result<()> {
+        let left = self.others.iter();
+        for (id, ending) in
+            left.filter(|(id, ending)| *ending == NEW || !self.messages.contains(id))
+        {
+            let Some(lock) = spool.state.ensure()?.take(id)? else {
+                continue;
+            };
+            let is_gone = || {
+                let message = queue.dir.stat(message_name(id));
+                message.is_err_and(|failure| failure.is_gone())
+            };
+            if *ending == NEW || is_gone() {
+                let _ = queue.dir.remove(format!("{id}.{ending}"));
+            }
+            lock.release()?;
         }
+        Ok(())
     }
-    Ok(messages.into_iter().collect())
 }
 
 fn message_name(id: &str) -> String {
     format!("{id}.eml")
 }
 
-fn state_name(id: &str, changes: u32) -> String {
-    format!("{id}.{changes}.state")
+fn state_name(id: &str) -> String {
+    format!("{id}.{STATE}")
 }
 
 /// A message of the queue and where it stands.
@@ -278,9 +295,24 @@ struct QueueFile {
     bytes: Arc<dyn Bytes>,
     /// The header section.
     section: Vec<u8>,
-    /// How many states were written.
-    changes: u32,
     ticket: Ticket,
+}
+
+/// Whether a state of the message is handed over and not in its place yet.
+fn is_handed_over(spool: &Spool, id: &str) -> Result<bool> {
+    let Some(dirs) = spool.state.existing()? else {
+        return Ok(false);
+    };
+    for name in dirs.committed.all_names()? {
+        let staged = dirs.committed.open_dir(&name);
+        let staged = staged.and_then(|dir| dir.open_dir(Folder::Queue.name()));
+        match staged.and_then(|dir| dir.stat(state_name(id))) {
+            Ok(_) => return Ok(true),
+            Err(failure) if failure.is_gone() => {}
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Ok(false)
 }
 
 /// Takes a message for oneself; `None` while another has it. Its state is the newest then: what a
@@ -294,20 +326,18 @@ fn hold(spool: &Spool, id: &str) -> Result<Option<(Option<QueueFile>, Lock)>> {
     };
     if super::has_committed(spool)? {
         super::recover(spool)?;
+        if is_handed_over(spool, id)? {
+            // Its newest state cannot be moved to its place now.
+            return Ok(None);
+        }
     }
-    // States follow one another, and only who holds the lock writes them.
-    let mut names = names(queue)?.into_iter();
-    let changes = names.find(|(one, _)| one == id).map(|(_, changes)| changes);
-    let file = match changes {
-        Some(changes) => QueueFile::open(spool, queue, id, changes)?,
-        None => None,
-    };
+    let file = QueueFile::open(spool, queue, id)?;
     Ok(Some((file, lock)))
 }
 
 impl QueueFile {
     /// `None` if it is gone.
-    fn open(spool: &Spool, queue: &Queue, id: &str, changes: u32) -> Result<Option<Self>> {
+    fn open(spool: &Spool, queue: &Queue, id: &str) -> Result<Option<Self>> {
         let file = match queue.dir.open(message_name(id)) {
             Err(failure) if failure.is_gone() => return Ok(None),
             opened => opened?,
@@ -326,26 +356,24 @@ impl QueueFile {
         };
         let below = head.get(run.end..).unwrap_or_default();
         let end = header_end(below).unwrap_or(below.len());
-        let ticket = match changes {
-            0 => Ticket {
+        let ticket = match queue.dir.open(state_name(id)) {
+            Err(failure) if failure.is_gone() => Ticket {
                 queued: seconds(modified),
                 next: 0,
                 attempts: 0,
                 is_told: false,
                 waiting: run.recipients.iter().map(waiting).collect(),
             },
-            _ => {
-                let name = state_name(id, changes);
-                let state = match queue.dir.open(&name) {
-                    Err(failure) if failure.is_gone() => return Ok(None),
-                    opened => FileBytes::new(opened?)?,
-                };
+            opened => {
+                let file = opened?;
+                let path = file.path().to_owned();
+                let state = FileBytes::new(file)?;
                 let text = String::from_utf8(read_range(&state, 0, state.len())?);
                 let ticket = text.ok().and_then(|text| Ticket::decode(&text));
                 ticket.ok_or_else(|| {
                     let text = "this state of the queue cannot be understood; remove it to send \
                                 the message to all its recipients again";
-                    Error::new(ErrorKind::Corrupt, text).with_path(queue.dir.path().join(&name))
+                    Error::new(ErrorKind::Corrupt, text).with_path(path)
                 })?
             }
         };
@@ -355,44 +383,36 @@ impl QueueFile {
             range: run.end as u64..bytes.len(),
             section: below.get(..end).unwrap_or_default().to_vec(),
             bytes,
-            changes,
             ticket,
         }))
     }
 
-    /// Writes the next state and removes the one before.
+    /// Writes the next state, which takes the place of the one before.
     fn replace_ticket(&self, spool: &Spool, ticket: &Ticket) -> Result<()> {
         let Some(queue) = &spool.queue else {
             return Ok(());
         };
-        let text = ticket.encode();
-        let copy = self.state_copy(&text);
-        let content = |_: &mut dyn crate::format::encode::Sink| Ok(());
-        let mut copier = crate::transport::Copier::new(&content, spool.durable);
-        publish(
-            &queue.dir,
-            &copy.name,
-            &spool.state,
-            spool.durable,
-            |file| copier.write(&copy, false, file),
-        )?;
-        self.remove_state(queue);
+        let new = format!("{}.{NEW}", self.id);
+        let state = state_name(&self.id);
+        // Of a process that died; we hold the lock.
+        let _ = queue.dir.remove(&new);
+        let mut out = OutFile::new(queue.dir.create(&new)?);
+        out.put(ticket.encode().as_bytes())?;
+        out.finish(spool.durable)?;
+        queue.dir.replace(&new, &queue.dir, &state)?;
+        if spool.durable {
+            queue.dir.sync()?;
+        }
         Ok(())
     }
 
+    /// The next state, as a copy that is handed over beside others.
     fn state_copy<'t>(&self, text: &'t str) -> Copy<'t> {
         Copy {
             folder: Folder::Queue,
-            name: state_name(&self.id, self.changes + 1),
+            name: state_name(&self.id),
             top: String::new(),
             instead: Some(text),
-        }
-    }
-
-    /// The state that does not count any more; one that stays is lower than the newest.
-    fn remove_state(&self, queue: &Queue) {
-        if self.changes > 0 {
-            let _ = queue.dir.remove(state_name(&self.id, self.changes));
         }
     }
 
@@ -408,10 +428,10 @@ impl QueueFile {
         if spool.durable {
             queue.dir.sync()?;
         }
-        for changes in self.changes.saturating_sub(1)..=self.changes.saturating_add(1) {
-            let _ = queue.dir.remove(state_name(&self.id, changes));
+        match queue.dir.remove(state_name(&self.id)) {
+            Err(failure) if !failure.is_gone() => Err(failure.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -60,6 +60,9 @@ fn send_batch(mut drafts: Vec<Draft>) -> Vec<Result<Sent, SendError>> {
         });
     }
     for (place, result) in publish(waiting, files) {
+        if let (Ok(sent), Some(draft)) = (&result, drafts.get(place)) {
+            draft.server.spool().counters.sent(sent.delivered().len());
+        }
         if let Some(slot) = results.get_mut(place) {
             *slot = Some(result);
         }

@@ -132,6 +132,11 @@ impl Handle {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    pub(super) fn replace(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
+        std::fs::rename(self.0.join(name), to.0.join(new))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
         std::fs::remove_file(self.0.join(name))
     }

@@ -6,7 +6,7 @@
 
 use super::copy::{Content, Copier, Copy, Envelope, Folder};
 use super::publish::{self, Unnamed, publish};
-use crate::delivery::{Handover, Spool, add};
+use crate::delivery::{Handover, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
 use crate::limits::Limits;
@@ -31,18 +31,10 @@ pub(crate) struct Submitted {
     pub(crate) pending: Vec<Problem>,
 }
 
-impl Submitted {
-    /// It is sent.
-    pub(crate) fn count(&self, spool: &Spool) {
-        add(&spool.counters.accepted, 1);
-        add(&spool.counters.delivered, self.delivered.len());
-    }
-}
-
 pub(crate) fn submit(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Submitted> {
     let (copies, mut submitted) = copies_of(spool, outgoing);
     submitted.pending = send_copies(spool, &copies, outgoing.content)?;
-    submitted.count(spool);
+    spool.counters.sent(submitted.delivered.len());
     Ok(submitted)
 }
 
@@ -125,7 +117,7 @@ pub(crate) fn prepare(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Prepared
         }
     }
     submitted.pending = send_copies(spool, &copies, outgoing.content)?;
-    submitted.count(spool);
+    spool.counters.sent(submitted.delivered.len());
     Ok(Prepared::Done(submitted))
 }
 

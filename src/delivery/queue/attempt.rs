@@ -22,8 +22,12 @@ pub(crate) fn work_off(spool: &Spool) -> Result<Vec<Problem>> {
     };
     let mut due: HashMap<String, Vec<String>> = HashMap::new();
     let mut problems = Vec::new();
-    for (id, changes) in names(queue)? {
-        match QueueFile::open(spool, queue, &id, changes) {
+    let names = names(queue)?;
+    if let Err(error) = names.sweep(spool, queue) {
+        problems.push(error.into());
+    }
+    for id in names.messages {
+        match QueueFile::open(spool, queue, &id) {
             Ok(Some(file)) if file.ticket.next <= queue.now() => {
                 due.entry(destination(queue, &file)).or_default().push(id);
             }
@@ -187,10 +191,7 @@ fn settle(
         None
     };
     match report {
-        Some(report) => {
-            report.hand_over(&ticket.encode())?;
-            file.remove_state(queue);
-        }
+        Some(report) => report.hand_over(&ticket.encode())?,
         None if ticket.waiting.is_empty() => {}
         None => file.replace_ticket(spool, &ticket)?,
     }

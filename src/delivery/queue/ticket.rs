@@ -1,8 +1,7 @@
 //! What is known of a message that waits: a small file beside it, written anew after each attempt.
 //!
-//! `<id>.eml` is the message with its envelope on top, and never changes. `<id>.<n>.state` is what
-//! became of it after the n-th change; the highest counts. Without one all recipients wait and
-//! nothing was tried.
+//! `<id>.eml` is the message with its envelope on top, and never changes. `<id>.state` is what became
+//! of it since. Without one all recipients wait and nothing was tried.
 
 use std::time::{Duration, SystemTime};
 
