@@ -19,6 +19,7 @@ mod write;
 
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -123,6 +124,9 @@ pub(super) struct Opened {
     inode: u64,
     /// Made by chance for each index: it keys the hashes and binds the cursors.
     id: [u8; 16],
+    durable: bool,
+    /// Whether the file is synced: from the first change on.
+    syncs: Arc<AtomicBool>,
 }
 
 impl Index {
@@ -180,8 +184,8 @@ fn builder() -> Builder {
     builder
 }
 
-fn database(file: std::fs::File, durable: bool) -> Result<Database, Fault> {
-    let backend = Backend::new(file, durable).map_err(fault)?;
+fn database(file: std::fs::File, syncs: &Arc<AtomicBool>) -> Result<Database, Fault> {
+    let backend = Backend::new(file, Arc::clone(syncs)).map_err(fault)?;
     catch_unwind(AssertUnwindSafe(|| builder().create_with_backend(backend)))
         .map_err(|_| Fault::Damaged)?
         .map_err(fault)
@@ -199,7 +203,8 @@ fn open_existing(root: &Dir, identity: &[u8], durable: bool) -> Result<Option<Op
     if file.metadata().map_or(true, |metadata| metadata.len() == 0) {
         return Err(Fault::Damaged);
     }
-    let db = database(file, durable)?;
+    let syncs = Arc::new(AtomicBool::new(false));
+    let db = database(file, &syncs)?;
     let read = catch_unwind(AssertUnwindSafe(|| {
         let txn = db.begin_read().map_err(fault)?;
         let table = txn.open_table(META).map_err(fault)?;
@@ -215,7 +220,14 @@ fn open_existing(root: &Dir, identity: &[u8], durable: bool) -> Result<Option<Op
     }
     let id = id.and_then(|id| id.try_into().ok()).ok_or(Fault::Damaged)?;
     let dir = root.clone();
-    Ok(Some(Opened { db, dir, inode, id }))
+    Ok(Some(Opened {
+        db,
+        dir,
+        inode,
+        id,
+        durable,
+        syncs,
+    }))
 }
 
 /// Makes an index under a name that nobody reads, and gives it its name when it is whole.
@@ -241,7 +253,8 @@ fn create_as(root: &Dir, name: &str, identity: &[u8], durable: bool) -> Result<O
     let file = root.create(name)?;
     let inode = file.stat()?.stamp.inode;
     let file = file.try_clone_std().map_err(|_| Fault::Unavailable)?;
-    let db = database(file, durable)?;
+    let syncs = Arc::new(AtomicBool::new(durable));
+    let db = database(file, &syncs)?;
     let id = *uuid::Uuid::new_v4().as_bytes();
     let txn = db.begin_write().map_err(fault)?;
     {
@@ -254,7 +267,14 @@ fn create_as(root: &Dir, name: &str, identity: &[u8], durable: bool) -> Result<O
     }
     txn.commit().map_err(fault)?;
     let dir = root.clone();
-    Ok(Opened { db, dir, inode, id })
+    Ok(Opened {
+        db,
+        dir,
+        inode,
+        id,
+        durable,
+        syncs,
+    })
 }
 
 /// One that was set aside is kept for whoever wants to know why; older ones go.
@@ -302,6 +322,7 @@ impl Opened {
 
     /// Waits for other writers, but not for ever: one may have been stopped.
     pub(super) fn write(&self) -> Result<Writing<'_>, Fault> {
+        self.syncs.store(self.durable, Ordering::Release);
         let begin = Instant::now();
         loop {
             match self.db.try_begin_write() {

@@ -1,8 +1,14 @@
-//! The file under the index. Where the owner does not ask for durability it is not synced either:
-//! after a power cut it may be damaged then, which is noticed.
+//! The file under the index.
+//!
+//! It is synced only by who changes what it holds, and only where the owner asks for durability. A
+//! program that merely looks things up opens and closes it, which the database notes in its header
+//! and would wait for the disk five times to have durable. After a power cut the index may be
+//! damaged by that; it is noticed, and built anew.
 
 use std::fs::File;
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
@@ -10,13 +16,14 @@ use redb::{BackendError, StorageBackend};
 #[derive(Debug)]
 pub(super) struct Backend {
     file: FileBackend,
-    durable: bool,
+    syncs: Arc<AtomicBool>,
 }
 
 impl Backend {
-    pub(super) fn new(file: File, durable: bool) -> Result<Self, redb::DatabaseError> {
+    /// It syncs from when `syncs` says so.
+    pub(super) fn new(file: File, syncs: Arc<AtomicBool>) -> Result<Self, redb::DatabaseError> {
         let file = FileBackend::new(file)?;
-        Ok(Self { file, durable })
+        Ok(Self { file, syncs })
     }
 }
 
@@ -37,7 +44,7 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> Done {
-        if self.durable {
+        if self.syncs.load(Ordering::Acquire) {
             self.file.sync_data()
         } else {
             Ok(())
