@@ -60,12 +60,13 @@ fn main() {
             .map(|size| size.parse().expect("--files takes numbers"))
             .collect()
     });
-    let parts: [Part<'_>; 5] = [
+    let parts: [Part<'_>; 6] = [
         ("composing", &Report::composing),
         ("attachment", &Report::attachment),
         ("sending", &Report::sending),
         ("reading", &Report::reading),
         ("listing", &|report| report.listing(&sizes)),
+        ("plot", &|report| report.draw(&sizes)),
     ];
     for (name, part) in parts {
         if after("--only").is_none_or(|only| only == name) {
@@ -491,6 +492,13 @@ fn empty_caches() -> bool {
 }
 
 impl Report {
+    fn draw(&self, sizes: &[usize]) {
+        if let Some(path) = &self.plot {
+            let drops: Vec<_> = sizes.iter().map(|&files| DropOf::new(files)).collect();
+            plot::draw(path, &self.log_on_times(&drops)).expect("the plot is drawn");
+        }
+    }
+
     /// Of each drop: the number of its files, and the seconds of a log-on with its listing and of
     /// the two that do without an index.
     fn log_on_times(&self, drops: &[DropOf]) -> Vec<plot::Point> {
@@ -538,9 +546,6 @@ impl Report {
         let drops: Vec<DropOf> = sizes.iter().map(|&files| DropOf::new(files)).collect();
         for drop in &drops {
             self.first_listing(drop);
-        }
-        if let Some(path) = &self.plot {
-            plot::draw(path, &self.log_on_times(&drops)).expect("the plot is drawn");
         }
         let (Some(small), Some(large)) = (drops.first(), drops.last()) else {
             return;

@@ -19,6 +19,8 @@ mod asynchronous;
 mod attachments;
 #[cfg(all(test, feature = "index", target_os = "linux", not(portable_fs)))]
 mod costs;
+#[cfg(feature = "smtp")]
+mod credentials;
 mod delivery;
 mod draft;
 mod draft_attachments;
@@ -76,6 +78,8 @@ pub use address_entry::AddressEntry;
 #[cfg(feature = "tokio")]
 pub use asynchronous::WatchStream;
 pub use attachments::{Attachment, AttachmentReader, AttachmentType, Attachments};
+#[cfg(feature = "smtp")]
+pub use credentials::Credentials;
 pub use delivery::{Counts, Delivered, QueuedMessage, RetrySchedule};
 pub use draft::{AutoSubmitted, Draft};
 pub use draft_attachments::{DraftAttachment, DraftAttachments};
@@ -103,5 +107,7 @@ pub use session::Session;
 pub use store::Writer;
 pub use stream::{Cursor, MessageStream, Since};
 pub use transport::{Outcome, RelayMessage, Reply, Transport};
+#[cfg(feature = "smtp")]
+pub use transport::{Roots, Security, Smtp};
 #[cfg(feature = "watch")]
 pub use watch::Watch;

@@ -4,12 +4,16 @@ mod copy;
 mod out_file;
 mod publish;
 mod relay;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod submit;
 
 pub(crate) use copy::{Content, Copier, Copy, Folder};
 pub(crate) use out_file::OutFile;
 pub(crate) use publish::{Unnamed, publish, publish_all};
 pub use relay::{Outcome, RelayMessage, Reply, Transport};
+#[cfg(feature = "smtp")]
+pub use smtp::{Roots, Security, Smtp};
 pub(crate) use submit::{
     Outgoing, Prepared, Submitted, bad_copies, check_ascii, check_envelope, drop_copy, no_way,
     pickup_copy, prepare, queue_copy, received, remote_copies, submit,

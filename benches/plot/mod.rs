@@ -52,6 +52,7 @@ pub(crate) fn draw(path: &Path, points: &[Point]) -> Result<(), Box<dyn std::err
             ("sans-serif", 20),
         )
         .margin(12)
+        .margin_right(40)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d(
