@@ -5,6 +5,7 @@
 //! that step. The one instant that matters is [`handover`]'s rename.
 
 mod counters;
+mod events;
 mod foreign;
 mod handover;
 mod queue;
@@ -13,8 +14,9 @@ mod spool;
 
 pub(crate) use counters::Counters;
 pub use counters::Counts;
+pub(crate) use events::{Event, tell};
 pub use foreign::Delivered;
-pub(crate) use foreign::{deliver_now, without_doubles};
+pub(crate) use foreign::{deliver, without_doubles};
 pub(crate) use handover::Handover;
 pub(crate) use queue::{Clock, Queue, list as list_queue};
 pub use queue::{QueuedMessage, RetrySchedule};

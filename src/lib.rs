@@ -106,6 +106,8 @@ pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgre
 pub use session::Session;
 pub use store::Writer;
 pub use stream::{Cursor, MessageStream, Since};
+#[cfg(feature = "sendmail")]
+pub use transport::Sendmail;
 pub use transport::{Outcome, RelayMessage, Reply, Transport};
 #[cfg(feature = "smtp")]
 pub use transport::{Roots, Security, Smtp};

@@ -3,6 +3,9 @@
 #[doc = include_str!("../docs/conformance.md")]
 pub mod conformance {}
 
+#[doc = include_str!("../docs/delivery.md")]
+pub mod delivery {}
+
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 

@@ -1,5 +1,6 @@
 //! What became of a message that was sent.
 
+use crate::delivery::{Event, tell};
 use crate::error::Problem;
 use crate::transport::Submitted;
 
@@ -26,7 +27,10 @@ pub struct Sent {
 }
 
 impl Sent {
+    /// What was sent just now.
     pub(crate) fn new(message_id: String, submitted: Submitted) -> Self {
+        let queued = submitted.queued.first().map_or("", String::as_str);
+        tell(Event::Accepted, &message_id, queued);
         Self {
             message_id,
             submitted: std::sync::Arc::new(submitted),

@@ -4,6 +4,8 @@ mod copy;
 mod out_file;
 mod publish;
 mod relay;
+#[cfg(feature = "sendmail")]
+mod sendmail;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod submit;
@@ -12,6 +14,8 @@ pub(crate) use copy::{Content, Copier, Copy, Folder};
 pub(crate) use out_file::OutFile;
 pub(crate) use publish::{Unnamed, publish, publish_all};
 pub use relay::{Outcome, RelayMessage, Reply, Transport};
+#[cfg(feature = "sendmail")]
+pub use sendmail::Sendmail;
 #[cfg(feature = "smtp")]
 pub use smtp::{Roots, Security, Smtp};
 pub(crate) use submit::{

@@ -556,3 +556,31 @@ fn inbox_shows_on_a_terminal_how_far_the_first_look_has_come() {
     let args = ["--drop", path(&drop), "--address", "jane@example.com"];
     assert_eq!(text(&run("inbox", &args).stderr), "");
 }
+
+#[test]
+fn serve_empties_pickup_until_its_input_ends() {
+    let root = Root::new();
+    let mut child = program("serve")
+        .args([
+            "--mailroot",
+            path(root.path()),
+            "--local-domain",
+            "example.com",
+        ])
+        .args(["--every", "0.05", "--settle", "0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    root.write("Pickup/a.eml", simple(&["jane@example.com"], "served"));
+    support::eventually(|| root.join("Drop").exists() && !root.files("Drop").is_empty());
+    drop(child.stdin.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let told = "accepted 1, delivered 1, relayed 0, deferred 0, bounced 0, bad 0\n";
+    assert_eq!(text(&output.stdout), told);
+    assert_eq!(root.files("Pickup"), [""; 0]);
+    let wrong = run("serve", &["--local-domain", "example.com"]);
+    assert!(!wrong.status.success());
+    assert!(text(&wrong.stderr).contains("mailroot"));
+}

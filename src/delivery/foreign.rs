@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::counters::add;
+use super::events::{Event, tell};
 use super::handover::Handover;
 use super::queue::MOST_HOPS;
 use super::spool::{Pickup, Spool};
@@ -20,7 +21,7 @@ use crate::format::body::{self, BodyReader};
 use crate::format::bytes::{Bytes, read_range};
 use crate::format::encode::Sink;
 use crate::format::envelope::{Head, Run, header_end, header_envelope, read_run};
-use crate::format::fields::{fields, names_blind_recipients, visible};
+use crate::format::fields::{fields, first, names_blind_recipients, visible};
 use crate::fs::{Dir, Kind, Stamp};
 use crate::profile::Profile;
 use crate::state::new_id;
@@ -69,8 +70,9 @@ impl Delivered {
     }
 }
 
-/// Delivers what is complete in Pickup now.
-pub(crate) fn deliver_now(spool: &Spool) -> Result<Delivered> {
+/// Delivers what is complete in Pickup now, and what is due in the queue, until `stops` says to end
+/// after what is in hand.
+pub(crate) fn deliver(spool: &Spool, stops: &(dyn Fn() -> bool + Sync)) -> Result<Delivered> {
     let mut done = Delivered {
         problems: super::recover::recover(spool)?,
         ..Delivered::default()
@@ -84,14 +86,17 @@ pub(crate) fn deliver_now(spool: &Spool) -> Result<Delivered> {
         ));
     };
     for (name, stamp) in complete_files(pickup, &mut done.problems)? {
-        match deliver(spool, pickup, &name, stamp, &mut done) {
+        if stops() {
+            return Ok(done);
+        }
+        match deliver_file(spool, pickup, &name, stamp, &mut done) {
             // Another delivery was faster.
             Err(error) if error.kind() == ErrorKind::PathNotFound => {}
             Err(error) => done.problems.push(error.into()),
             Ok(()) => {}
         }
     }
-    done.problems.extend(super::queue::work_off(spool)?);
+    done.problems.extend(super::queue::work_off(spool, stops)?);
     Ok(done)
 }
 
@@ -147,7 +152,7 @@ fn is_candidate(name: &OsStr) -> bool {
         && !other.iter().any(|ending| name.ends_with(ending))
 }
 
-fn deliver(
+fn deliver_file(
     spool: &Spool,
     pickup: &Pickup,
     name: &OsStr,
@@ -167,6 +172,7 @@ fn deliver(
         _ if claim.stat(name)?.stamp != stamp => Ok(()),
         Judgement::Take(envelope) => {
             let copies = envelope.copies(spool);
+            let id = foreign.message_id();
             let staged = handover.stage(&copies, &|to| foreign.write(to))?;
             // No handle is open on what moves with the hand-over.
             drop(foreign);
@@ -177,6 +183,7 @@ fn deliver(
             done.problems.extend(staged.hand_over()?.move_out());
             done.messages += 1;
             add(&spool.counters.accepted, 1);
+            tell(Event::Accepted, &id, queue_id(&copies));
             let local = envelope
                 .recipients
                 .iter()
@@ -199,10 +206,17 @@ fn deliver(
             }
             done.problems.extend(staged.hand_over()?.move_out());
             add(&spool.counters.bad, 1);
+            tell(Event::Bad, "", &stem);
             done.badmail.push(stem);
             Ok(())
         }
     }
+}
+
+fn queue_id<'c>(copies: &'c [Copy<'_>]) -> &'c str {
+    let mut copies = copies.iter();
+    let queued = copies.find(|copy| copy.folder == Folder::Queue);
+    queued.map_or("", Copy::stem)
 }
 
 fn describe(run: &Run) -> String {
@@ -336,6 +350,13 @@ impl Foreign {
             (Err(reason), _) => bad(&format!("the sender's address {reason}"), recipients_from),
             (_, Err(reason)) => bad(&format!("a recipient's address {reason}"), recipients_from),
         }
+    }
+
+    fn message_id(&self) -> String {
+        let section = self.section.as_deref().unwrap_or_default();
+        first(section, "Message-ID")
+            .map(|field| field.text())
+            .unwrap_or_default()
     }
 
     /// The message without run and blind recipients.

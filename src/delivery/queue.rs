@@ -19,8 +19,8 @@ mod ticket;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use super::spool::Spool;
 use crate::error::{Error, ErrorKind, Problem, Result};
@@ -28,7 +28,8 @@ use crate::format::address::Address;
 use crate::format::bytes::{Bytes, read_range};
 use crate::format::encode::Sink;
 use crate::format::envelope::{Head, header_end, read_run};
-use crate::fs::{Dir, Lock};
+use crate::format::fields;
+use crate::fs::{Dir, Lock, Stamp};
 use crate::profile::Profile;
 use crate::store::FileBytes;
 use crate::transport::{Copy, Folder, OutFile, Transport};
@@ -49,9 +50,34 @@ pub(crate) struct Queue {
     /// So many messages at once for one destination.
     pub(crate) at_once: usize,
     pub(crate) clock: Option<Box<Clock>>,
+    /// The time of the directory when nothing in it was due, and until when that holds.
+    pub(crate) rest: Mutex<Option<(Stamp, u64)>>,
 }
 
+/// A clock may be this coarse: a directory that is younger proves nothing about what came since.
+const GRAIN: Duration = Duration::from_secs(2);
+
 impl Queue {
+    /// Whether nothing can be due: the directory is as it was, and the first of its messages is not
+    /// due yet.
+    fn rests(&self) -> Result<bool> {
+        let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = self.dir.own_stat()?.stamp;
+        Ok(rest.is_some_and(|(known, until)| known == stamp && self.now() < until))
+    }
+
+    /// The time of the directory, if it is old enough to tell of later changes.
+    fn rested_stamp(&self) -> Option<Stamp> {
+        let stamp = self.dir.own_stat().ok()?.stamp;
+        let age = SystemTime::now().duration_since(stamp.modified()).ok()?;
+        (age > GRAIN).then_some(stamp)
+    }
+
+    fn rest_until(&self, stamp: Option<Stamp>, until: u64) {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        *rest = stamp.map(|stamp| (stamp, until));
+    }
+
     /// The destination of a domain: its own name where it has a way of its own, else the relay's,
     /// which is empty. `None` when no way leads there.
     pub(crate) fn destination(&self, domain: &str) -> Option<&str> {
@@ -336,6 +362,11 @@ fn hold(spool: &Spool, id: &str) -> Result<Option<(Option<QueueFile>, Lock)>> {
 }
 
 impl QueueFile {
+    fn message_id(&self) -> String {
+        let field = fields::first(&self.section, "Message-ID");
+        field.map(|field| field.text()).unwrap_or_default()
+    }
+
     /// `None` if it is gone.
     fn open(spool: &Spool, queue: &Queue, id: &str) -> Result<Option<Self>> {
         let file = match queue.dir.open(message_name(id)) {

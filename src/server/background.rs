@@ -1,14 +1,17 @@
 //! Delivery in the background.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::MailServer;
+use crate::delivery;
 use crate::error::{Error, Problem, Result};
 
-/// A thread that does [`MailServer::deliver_now`] again and again.
+/// A thread that does [`MailServer::deliver_now`] again and again: the SMTP service's half of a mail
+/// server. Several of them, in one process or many, share the work.
 ///
 /// It ends when this is dropped or [stopped](Delivery::stop), or with the last clone of its server.
 ///
@@ -27,6 +30,8 @@ use crate::error::{Error, Problem, Result};
 #[derive(Debug)]
 pub struct Delivery {
     stop: Option<Sender<()>>,
+    /// Set when it is to end after what is in hand.
+    stops: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     problems: Arc<Mutex<Vec<Problem>>>,
 }
@@ -37,20 +42,29 @@ impl Delivery {
     /// # Errors
     /// As [`MailServer::deliver_now`]; and when the system gives no thread.
     pub fn start(server: &MailServer, every: Duration) -> Result<Self> {
-        server.deliver_now()?;
+        // A relay may take its time: the thread waits for it, not the caller.
+        let has_queue = server.spool().queue.is_some();
+        if !has_queue {
+            server.deliver_now()?;
+        }
+        let mut wait = if has_queue { Duration::ZERO } else { every };
         let (stop, stopped) = mpsc::channel();
         let problems = Arc::new(Mutex::new(Vec::new()));
         let found = Arc::clone(&problems);
+        let stops = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&stops);
         // A server that nobody else holds any more is not kept alive by its own delivery.
         let server = Arc::downgrade(&server.0);
         let thread = std::thread::Builder::new()
             .name("cdonts-delivery".to_owned())
             .spawn(move || {
-                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
+                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
+                    wait = every;
                     let Some(server) = server.upgrade().map(MailServer) else {
                         return;
                     };
-                    let round = match server.deliver_now() {
+                    let ends = || ends.load(Ordering::Acquire);
+                    let round = match delivery::deliver(server.spool(), &ends) {
                         Ok(delivered) => delivered.problems().to_vec(),
                         Err(error) => vec![error.into()],
                     };
@@ -63,6 +77,7 @@ impl Delivery {
             })?;
         Ok(Self {
             stop: Some(stop),
+            stops,
             thread: Some(thread),
             problems,
         })
@@ -76,7 +91,7 @@ impl Delivery {
             .clone()
     }
 
-    /// Ends the delivery and waits for the round that is under way.
+    /// Ends the delivery, and waits until the messages that it has in hand are settled.
     pub fn stop(self) {
         drop(self);
     }
@@ -84,6 +99,7 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
+        self.stops.store(true, Ordering::Release);
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // A round that panicked has nothing to say that its problems did not.

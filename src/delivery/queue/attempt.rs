@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::report::{Action, Report, Told};
 use super::{Queue, QueueFile, Waiting, hold, names};
-use crate::delivery::Spool;
 use crate::delivery::counters::add;
+use crate::delivery::{Event, Spool, tell};
 use crate::error::{Problem, Result};
 use crate::format::fields;
 use crate::transport::{Outcome, RelayMessage, Reply};
@@ -15,35 +15,45 @@ use crate::transport::{Outcome, RelayMessage, Reply};
 /// So many servers a message may have come by (RFC 5321 section 6.3): more is a loop.
 pub(crate) const MOST_HOPS: usize = 50;
 
-/// Tries what is due; returns what could not be done.
-pub(crate) fn work_off(spool: &Spool) -> Result<Vec<Problem>> {
+/// Tries what is due, until `stops` says to end after what is in hand; returns what could not be
+/// done.
+pub(crate) fn work_off(spool: &Spool, stops: &(dyn Fn() -> bool + Sync)) -> Result<Vec<Problem>> {
     let Some(queue) = &spool.queue else {
         return Ok(Vec::new());
     };
+    if queue.rests()? {
+        return Ok(Vec::new());
+    }
+    let before = queue.rested_stamp();
     let mut due: HashMap<String, Vec<String>> = HashMap::new();
     let mut problems = Vec::new();
     let names = names(queue)?;
     if let Err(error) = names.sweep(spool, queue) {
         problems.push(error.into());
     }
+    let mut next = u64::MAX;
     for id in names.messages {
         match QueueFile::open(spool, queue, &id) {
             Ok(Some(file)) if file.ticket.next <= queue.now() => {
                 due.entry(destination(queue, &file)).or_default().push(id);
             }
-            Ok(_) => {}
+            Ok(Some(file)) => next = next.min(file.ticket.next),
+            Ok(None) => {}
             Err(error) => problems.push(error.into()),
         }
+    }
+    if due.is_empty() && problems.is_empty() {
+        queue.rest_until(before, next);
     }
     let problems = Mutex::new(problems);
     std::thread::scope(|scope| {
         for ids in due.into_values() {
+            let threads = queue.at_once.min(ids.len());
             let ids = Arc::new(Mutex::new(ids));
-            let threads = queue.at_once.min(ids.lock().map_or(1, |ids| ids.len()));
             for _ in 0..threads {
                 let (ids, problems) = (Arc::clone(&ids), &problems);
                 scope.spawn(move || {
-                    let next = || ids.lock().ok()?.pop();
+                    let next = || ids.lock().ok()?.pop().filter(|_| !stops());
                     while let Some(id) = next() {
                         if let Err(error) = attempt(spool, queue, &id)
                             && let Ok(mut problems) = problems.lock()
@@ -177,6 +187,15 @@ fn settle(
         [] => 0,
         _ => queue.now().saturating_add(wait.as_secs()),
     };
+    for (event, count) in [
+        (Event::Relayed(relayed), relayed),
+        (Event::Deferred(ticket.waiting.len()), ticket.waiting.len()),
+        (Event::Bounced(failed.len()), failed.len()),
+    ] {
+        if count > 0 {
+            tell(event, &file.message_id(), &file.id);
+        }
+    }
     let counters = &spool.counters;
     add(&counters.relayed, relayed);
     add(&counters.deferred, ticket.waiting.len());
@@ -186,6 +205,7 @@ fn settle(
         Some(Report::new(spool, file, Action::Failed, failed))
     } else if is_delayed && !ticket.is_told {
         ticket.is_told = true;
+        tell(Event::Delayed, &file.message_id(), &file.id);
         Report::delayed(spool, file, delayed)
     } else {
         None

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::{QueueFile, Waiting, time_of};
 use crate::delivery::counters::add;
-use crate::delivery::{Handover, Spool};
+use crate::delivery::{Event, Handover, Spool, tell};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::Address;
 use crate::format::body::{self, BodyReader};
@@ -104,6 +104,7 @@ impl<'a> Report<'a> {
         let Some(sender) = &self.sender else {
             spool.open_badmail()?;
             add(&spool.counters.bad, 1);
+            tell(Event::Bad, &self.file.message_id(), &self.file.id);
             return Ok(bad_copies(&new_id(), reason, envelope).into());
         };
         let top = received(spool, &new_id());

@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use super::MailServerBuilder;
@@ -29,7 +29,7 @@ impl MailServerBuilder {
     /// them in Pickup: they wait in the queue until it has them. [`deliver_now`] and [`Delivery`]
     /// do the work.
     ///
-    /// [`deliver_now`]: MailServer::deliver_now
+    /// [`deliver_now`]: crate::MailServer::deliver_now
     /// [`Delivery`]: crate::Delivery
     pub fn relay(mut self, way: impl Transport + 'static) -> Self {
         self.relaying.relay = Some(Arc::new(way));
@@ -102,6 +102,7 @@ impl Relaying {
             schedule: self.schedule,
             at_once: self.at_once.map_or(4, NonZero::get),
             clock: self.clock,
+            rest: Mutex::default(),
         }))
     }
 }

@@ -1,0 +1,164 @@
+//! The way out by the `sendmail` program, which every Unix mail server has.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::relay::{Outcome, RelayMessage, Reply, Transport};
+use crate::format::address::Address;
+
+/// Hands messages to the `sendmail` program of the machine (Postfix, Exim, OpenSMTPD and others
+/// have one): a [`Transport`].
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// let server = cdonts::MailServer::builder()
+///     .relay(cdonts::Sendmail::new())
+///     .open_temporary()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sendmail {
+    program: PathBuf,
+    timeout: Duration,
+}
+
+impl Default for Sendmail {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What is told of a failure is the end of what the program says.
+const MOST_SAID: usize = 4096;
+
+impl Sendmail {
+    /// `/usr/sbin/sendmail`.
+    pub fn new() -> Self {
+        Self::at("/usr/sbin/sendmail")
+    }
+
+    /// Another program that takes the same arguments.
+    pub fn at(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            timeout: Duration::from_mins(5),
+        }
+    }
+
+    /// How long the program may take for a message; 5 minutes by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time;
+        self
+    }
+
+    fn run(&self, message: &RelayMessage<'_>) -> Result<Outcome, String> {
+        let doing = |text: &str, error: std::io::Error| {
+            format!("{}: {text}: {error}", self.program.display())
+        };
+        let mut child = Command::new(&self.program)
+            .args(arguments(message)?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| doing("it cannot be started", error))?;
+        let (input, errors) = (child.stdin.take(), child.stderr.take());
+        let (written, status, said) = std::thread::scope(|scope| {
+            let write = scope.spawn(move || {
+                let mut input = input.ok_or(std::io::ErrorKind::BrokenPipe)?;
+                message.write_to(&mut input)?;
+                input.flush()
+            });
+            let said = scope.spawn(move || errors.map(last_of).unwrap_or_default());
+            let status = self.wait(&mut child);
+            let written = write
+                .join()
+                .unwrap_or(Err(std::io::ErrorKind::Other.into()));
+            (written, status, said.join().unwrap_or_default())
+        });
+        let status = status.map_err(|error| doing("it does not end", error))?;
+        match (written, status.success()) {
+            (Ok(()), true) => Ok(Outcome::Accepted(Reply::new(0, "2.0.0", said))),
+            // It ended well on half a message: whether it sent that, nobody knows.
+            (Err(error), true) => Ok(Outcome::Unknown(Reply::new(
+                0,
+                "4.3.0",
+                doing("it did not read", error),
+            ))),
+            (_, false) => Ok(refusal(status, &said)),
+        }
+    }
+
+    fn wait(&self, child: &mut Child) -> std::io::Result<ExitStatus> {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if begin.elapsed() > self.timeout {
+                child.kill()?;
+                child.wait()?;
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// No dot ends the message, and everything behind `--` is an address, whatever it looks like.
+fn arguments(message: &RelayMessage<'_>) -> Result<Vec<OsString>, String> {
+    let checked = |address: &str| {
+        let parsed = Address::parse(address).map(|address| address.to_string());
+        parsed.map_err(|reason| format!("an address {reason}"))
+    };
+    let sender = match message.reverse_path() {
+        "" => String::new(),
+        address => checked(address)?,
+    };
+    let mut arguments: Vec<OsString> = ["-i", "-f"].map(OsString::from).to_vec();
+    arguments.push(match sender.as_str() {
+        "" => "<>".into(),
+        sender => sender.into(),
+    });
+    arguments.push("--".into());
+    for address in message.recipients() {
+        arguments.push(checked(address)?.into());
+    }
+    Ok(arguments)
+}
+
+/// By the exit codes of `sysexits.h`.
+fn refusal(status: ExitStatus, said: &str) -> Outcome {
+    let code = status.code().unwrap_or(0);
+    let text = format!("sendmail ended with {status}: {said}");
+    match code {
+        // EX_DATAERR, EX_NOUSER, EX_NOHOST, EX_NOPERM
+        65 | 67 | 68 | 77 => Outcome::Refused(Reply::new(0, "5.0.0", text)),
+        // EX_USAGE and EX_CONFIG too: the owner can mend them.
+        _ => Outcome::Deferred(Reply::new(0, "4.3.0", text)),
+    }
+}
+
+fn last_of(mut from: impl std::io::Read) -> String {
+    let mut last = Vec::new();
+    let mut block = [0; 1024];
+    while let Ok(count @ 1..) = from.read(&mut block) {
+        last.extend_from_slice(block.get(..count).unwrap_or_default());
+        last.drain(..last.len().saturating_sub(MOST_SAID));
+    }
+    String::from_utf8_lossy(&last).trim().to_owned()
+}
+
+impl Transport for Sendmail {
+    /// The program answers for all recipients at once.
+    fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
+        let outcome = self
+            .run(message)
+            .unwrap_or_else(|text| Outcome::Deferred(Reply::new(0, "4.3.0", text)));
+        vec![outcome; message.recipients().len()]
+    }
+}

@@ -1,0 +1,116 @@
+//! The way out by a `sendmail` program: what it is given, and what its exit codes mean.
+#![cfg(all(feature = "sendmail", unix))]
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use cdonts::{MailServer, NewMail, Sendmail};
+use support::{Root, messages};
+
+/// A server whose relay is this shell script.
+fn server(root: &Root, script: &str) -> MailServer {
+    let program = root.write("sendmail", format!("#!/bin/sh\n{script}\n"));
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    root.builder()
+        .create_directories()
+        .local_domain("example.com")
+        .relay(Sendmail::at(program).timeout(Duration::from_secs(20)))
+        .open()
+        .unwrap()
+}
+
+fn send(server: &MailServer) {
+    NewMail::new(server)
+        .from("shop@example.com")
+        .to("joe@example.net; \"-bad name\"@example.net")
+        .subject("Hi")
+        .body("one\n.\ntwo")
+        .send()
+        .unwrap();
+    server.deliver_now().unwrap();
+}
+
+#[test]
+fn the_program_gets_the_envelope_as_arguments_and_the_message_as_it_is() {
+    let root = Root::new();
+    let out = root.dir("out");
+    let script = format!(
+        "printf '%s\\n' \"$@\" > {0}/args; cat > {0}/message",
+        out.display()
+    );
+    let server = server(&root, &script);
+    send(&server);
+    assert_eq!(server.counts().relayed, 2, "{:?}", server.queue());
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    assert_eq!(
+        read("args"),
+        "-i\n-f\nshop@example.com\n--\njoe@example.net\n\"-bad name\"@example.net\n"
+    );
+    let message = read("message");
+    assert!(
+        message.starts_with("Date: ") && message.ends_with("one\r\n.\r\ntwo"),
+        "{message}"
+    );
+}
+
+#[test]
+fn exit_codes_tell_whether_it_is_tried_again() {
+    for (script, is_refused, text) in [
+        (
+            "echo mailbox full >&2; cat >/dev/null; exit 75",
+            false,
+            "mailbox full",
+        ),
+        ("cat >/dev/null; exit 67", true, ""),
+        ("exit 64", false, "64"),
+        ("kill -9 $$", false, "signal"),
+    ] {
+        let root = Root::new();
+        let server = server(&root, script);
+        send(&server);
+        let waiting = server.queue().unwrap();
+        let bounces = messages(&server, "shop@example.com").len();
+        assert_eq!(
+            (waiting.is_empty(), bounces),
+            (is_refused, usize::from(is_refused)),
+            "{script}"
+        );
+        if let Some(message) = waiting.first() {
+            let told = message.last_reply("joe@example.net");
+            assert!(told.contains(text), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_is_not_there_or_does_not_end_is_tried_again() {
+    let root = Root::new();
+    let server = root
+        .builder()
+        .create_directories()
+        .relay(Sendmail::at(root.join("none")))
+        .open()
+        .unwrap();
+    send(&server);
+    let told = server.queue().unwrap().remove(0);
+    assert!(
+        told.last_reply("joe@example.net")
+            .contains("cannot be started")
+    );
+    let root = Root::new();
+    let program = root.write("slow", "#!/bin/sh\nexec sleep 100\n");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let slow = Sendmail::at(program).timeout(Duration::from_millis(100));
+    let server = root
+        .builder()
+        .create_directories()
+        .relay(slow)
+        .open()
+        .unwrap();
+    send(&server);
+    let told = server.queue().unwrap().remove(0);
+    assert!(told.last_reply("joe@example.net").contains("does not end"));
+}
