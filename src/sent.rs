@@ -30,7 +30,7 @@ impl Sent {
     /// What was sent just now.
     pub(crate) fn new(message_id: String, submitted: Submitted) -> Self {
         let queued = submitted.queued.first().map_or("", String::as_str);
-        tell(Event::Accepted, &message_id, queued);
+        tell(Event::Accepted, 0, &message_id, queued);
         Self {
             message_id,
             submitted: std::sync::Arc::new(submitted),

@@ -183,7 +183,7 @@ fn deliver_file(
             done.problems.extend(staged.hand_over()?.move_out());
             done.messages += 1;
             add(&spool.counters.accepted, 1);
-            tell(Event::Accepted, &id, queue_id(&copies));
+            tell(Event::Accepted, 0, &id, queue_id(&copies));
             let local = envelope
                 .recipients
                 .iter()
@@ -206,7 +206,7 @@ fn deliver_file(
             }
             done.problems.extend(staged.hand_over()?.move_out());
             add(&spool.counters.bad, 1);
-            tell(Event::Bad, "", &stem);
+            tell(Event::Bad, 0, "", &stem);
             done.badmail.push(stem);
             Ok(())
         }

@@ -188,12 +188,12 @@ fn settle(
         _ => queue.now().saturating_add(wait.as_secs()),
     };
     for (event, count) in [
-        (Event::Relayed(relayed), relayed),
-        (Event::Deferred(ticket.waiting.len()), ticket.waiting.len()),
-        (Event::Bounced(failed.len()), failed.len()),
+        (Event::Relayed, relayed),
+        (Event::Deferred, ticket.waiting.len()),
+        (Event::Bounced, failed.len()),
     ] {
         if count > 0 {
-            tell(event, &file.message_id(), &file.id);
+            tell(event, count, &file.message_id(), &file.id);
         }
     }
     let counters = &spool.counters;
@@ -205,7 +205,7 @@ fn settle(
         Some(Report::new(spool, file, Action::Failed, failed))
     } else if is_delayed && !ticket.is_told {
         ticket.is_told = true;
-        tell(Event::Delayed, &file.message_id(), &file.id);
+        tell(Event::Delayed, 0, &file.message_id(), &file.id);
         Report::delayed(spool, file, delayed)
     } else {
         None

@@ -104,7 +104,7 @@ impl<'a> Report<'a> {
         let Some(sender) = &self.sender else {
             spool.open_badmail()?;
             add(&spool.counters.bad, 1);
-            tell(Event::Bad, &self.file.message_id(), &self.file.id);
+            tell(Event::Bad, 0, &self.file.message_id(), &self.file.id);
             return Ok(bad_copies(&new_id(), reason, envelope).into());
         };
         let top = received(spool, &new_id());

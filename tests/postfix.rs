@@ -1,0 +1,137 @@
+//! Beside a real Postfix: as the relay, by its `sendmail`, and reading what it delivers.
+#![cfg(all(feature = "smtp", feature = "sendmail", target_os = "linux"))]
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
+#[path = "support/postfix.rs"]
+mod postfix;
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use cdonts::{MailServer, NewMail, Profile, Report, Roots, Sendmail, Session, Smtp, Transport};
+use postfix::Postfix;
+use support::{Root, messages};
+
+fn server(root: &Root, relay: impl Transport + 'static) -> MailServer {
+    root.builder()
+        .create_directories()
+        .local_domain("example.com")
+        .relay(relay)
+        .open()
+        .unwrap()
+}
+
+/// What Postfix has delivered into the Maildir that it fills for everybody.
+fn inbox(postfix: &Postfix, address: &str) -> cdonts::Inbox {
+    let state = postfix.path("state");
+    let server = MailServer::builder()
+        .drop_dir(postfix.path("mail/shared"), Profile::Postfix)
+        .state_dir(state)
+        .open()
+        .unwrap();
+    Session::logon_smtp(&server, "", address).unwrap().inbox()
+}
+
+#[test]
+fn what_postfix_accepts_defers_and_refuses_is_told_of_each_recipient() {
+    let Some(postfix) = Postfix::start(&[]) else {
+        return;
+    };
+    let relay = Smtp::new("localhost")
+        .unwrap()
+        .port(postfix.port)
+        .timeout(Duration::from_secs(30))
+        .roots(&Roots::Only(postfix.certificate()))
+        .unwrap();
+    let root = Root::new();
+    let server = server(&root, relay);
+    for number in 0..3 {
+        NewMail::new(&server)
+            .from("shop@example.com")
+            .to("joe@example.org; later@example.org; no@example.net")
+            .subject(format!("Order {number}"))
+            .body("one\n.\n..two \u{e4}")
+            .attach_bytes("data.bin", vec![7; 100_000])
+            .send()
+            .unwrap();
+    }
+    server.deliver_now().unwrap();
+    let counts = server.counts();
+    assert_eq!(
+        (counts.relayed, counts.bounced, counts.deferred),
+        (3, 3, 3),
+        "{}",
+        postfix.log()
+    );
+    let waiting = server.queue().unwrap();
+    let told = waiting[0].last_reply("later@example.org");
+    assert!(
+        told.starts_with("450 4.2.0") && told.contains("come back later"),
+        "{told}"
+    );
+    for bounce in &messages(&server, "shop@example.com") {
+        let Some(Report::Delivery(report)) = bounce.report().unwrap() else {
+            panic!("no report");
+        };
+        assert_eq!(report.recipients()[0].status(), Some("5.7.1"));
+    }
+    let joe = loop {
+        if postfix.path("mail/shared/new").exists() {
+            break inbox(&postfix, "joe@example.org");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    for number in 0..3 {
+        let subject = format!("Order {number}");
+        let message = joe
+            .wait_for_message(
+                |message| message.subject() == subject,
+                Duration::from_secs(20),
+            )
+            .unwrap();
+        // Postfix keeps lines in the way of Unix.
+        assert_eq!(message.text().unwrap(), "one\n.\n..two \u{e4}");
+        assert_eq!(message.reverse_path(), "shop@example.com");
+        assert_eq!(message.delivered_to(), "joe@example.org");
+        let attachments = message.attachments().unwrap();
+        assert_eq!(attachments.get(0).unwrap().size().unwrap(), 100_000);
+    }
+}
+
+#[test]
+fn its_sendmail_takes_messages() {
+    let Some(postfix) = Postfix::start(&[]) else {
+        return;
+    };
+    let root = Root::new();
+    let script = format!(
+        "#!/bin/sh\nMAIL_CONFIG={} exec /usr/sbin/sendmail \"$@\"\n",
+        postfix.path("pf").display()
+    );
+    let program = root.write("sendmail", script);
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let server = server(&root, Sendmail::at(program));
+    NewMail::new(&server)
+        .from("shop@example.com")
+        .to("joe@example.org")
+        .subject("By sendmail")
+        .body("one\n.\ntwo")
+        .send()
+        .unwrap();
+    server.deliver_now().unwrap();
+    assert_eq!(server.counts().relayed, 1, "{:?}", server.queue());
+    let joe = loop {
+        if postfix.path("mail/shared/new").exists() {
+            break inbox(&postfix, "joe@example.org");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let message = joe
+        .wait_for_message(
+            |message| message.subject() == "By sendmail",
+            Duration::from_secs(20),
+        )
+        .unwrap();
+    assert_eq!(message.text().unwrap().trim_end(), "one\n.\ntwo");
+}
