@@ -18,6 +18,8 @@ pub(crate) use events::{Event, tell};
 pub use foreign::Delivered;
 pub(crate) use foreign::{deliver, without_doubles};
 pub(crate) use handover::Handover;
+#[cfg(feature = "listen")]
+pub(crate) use queue::MOST_HOPS;
 pub(crate) use queue::{Clock, Queue, list as list_queue};
 pub use queue::{QueuedMessage, RetrySchedule};
 pub(crate) use recover::{has_committed, recover};

@@ -43,6 +43,8 @@ pub mod fuzzing;
 mod headers;
 mod importance;
 mod limits;
+#[cfg(feature = "listen")]
+mod listen;
 mod locale;
 #[cfg(all(test, feature = "index"))]
 mod looks;
@@ -88,6 +90,8 @@ pub use folder::{Folder, FolderType, Inbox, Outbox, OutboxMessages};
 pub use headers::{Header, Headers};
 pub use importance::Importance;
 pub use limits::Limits;
+#[cfg(feature = "listen")]
+pub use listen::{Listener, Listening};
 pub use locale::CodePage;
 pub use message::Message;
 pub use message_file::{EmbeddedMessage, MessageFile};

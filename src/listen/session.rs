@@ -1,0 +1,409 @@
+//! One client: its commands, and the messages that it hands over.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use smtp_proto::{MailFrom, RcptTo, Request};
+
+use super::wire::{Line, Wire};
+use super::{Listener, Protocol};
+use crate::delivery::{MOST_HOPS, Spool};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::address::Address;
+use crate::format::body::{self, BodyReader};
+use crate::format::bytes::{Bytes, read_range};
+use crate::format::encode::Sink;
+use crate::format::envelope::header_end;
+use crate::format::field::quoted;
+use crate::format::fields;
+use crate::fs::NewFile;
+use crate::state::new_id;
+use crate::store::FileBytes;
+use crate::time::rfc5322;
+use crate::transport::{OutFile, Outgoing, submit};
+
+/// So many commands in a row that cannot be understood end the session.
+const MOST_ERRORS: usize = 10;
+
+pub(super) struct Session<'l> {
+    listener: &'l Listener,
+    spool: &'l Spool,
+    ends: &'l AtomicBool,
+    peer: Option<SocketAddr>,
+    wire: Wire,
+    hello: Option<String>,
+    transaction: Option<Transaction>,
+    errors: usize,
+}
+
+struct Transaction {
+    /// `None` is the null reverse-path.
+    sender: Option<Address>,
+    recipients: Vec<Address>,
+}
+
+/// Whether the session goes on.
+type Goes = io::Result<bool>;
+
+impl<'l> Session<'l> {
+    pub(super) fn new(listener: &'l Listener, stream: TcpStream, ends: &'l AtomicBool) -> Self {
+        Self {
+            listener,
+            spool: listener.server.spool(),
+            ends,
+            peer: stream.peer_addr().ok(),
+            wire: Wire::new(stream, listener.timeout),
+            hello: None,
+            transaction: None,
+            errors: 0,
+        }
+    }
+
+    /// Until the client says goodbye, or anything fails.
+    pub(super) fn serve(mut self) {
+        let protocol = match self.listener.protocol {
+            Protocol::Smtp => "ESMTP",
+            Protocol::Lmtp => "LMTP",
+        };
+        let greeting = format!("220 {} {protocol} cdonts\r\n", self.domain());
+        if self.wire.say(&greeting).is_err() {
+            return;
+        }
+        loop {
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    // What the system calls a timeout differs.
+                    let slow = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock];
+                    if slow.contains(&error.kind()) {
+                        let _ = self.wire.say("421 4.4.2 too slow; goodbye\r\n");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn domain(&self) -> &str {
+        let first = self.spool.local_domains.first();
+        first.map_or("localhost", String::as_str)
+    }
+
+    fn step(&mut self) -> Goes {
+        let line = match self.wire.line()? {
+            Line::Whole(line) => line,
+            Line::TooLong => {
+                // Where it ends is not known, nor what comes behind it.
+                self.wire
+                    .say("500 5.5.2 the line is too long; goodbye\r\n")?;
+                return Ok(false);
+            }
+            Line::Odd => {
+                self.wire
+                    .say("500 5.5.2 a line ends with CR LF; goodbye\r\n")?;
+                return Ok(false);
+            }
+        };
+        if self.ends.load(Ordering::Acquire) {
+            self.wire.say("421 4.3.2 closing\r\n")?;
+            return Ok(false);
+        }
+        match Request::parse(&mut line.iter()) {
+            Ok(request) => self.answer(request.into_owned()),
+            Err(_) => self.wrong("500 5.5.2 this command is not understood"),
+        }
+    }
+
+    fn wrong(&mut self, reply: &str) -> Goes {
+        self.errors += 1;
+        if self.errors > MOST_ERRORS {
+            self.wire.say("421 4.7.0 too many errors; goodbye\r\n")?;
+            return Ok(false);
+        }
+        self.say(reply)
+    }
+
+    fn say(&mut self, reply: &str) -> Goes {
+        self.wire.say(&format!("{reply}\r\n"))?;
+        Ok(true)
+    }
+
+    fn answer(&mut self, request: Request<String>) -> Goes {
+        let is_lmtp = self.listener.protocol == Protocol::Lmtp;
+        match request {
+            Request::Lhlo { host } if is_lmtp => self.greet(host, true),
+            Request::Ehlo { host } if !is_lmtp => self.greet(host, true),
+            Request::Helo { host } if !is_lmtp => self.greet(host, false),
+            Request::Mail { from } => self.mail(&from),
+            Request::Rcpt { to } => self.rcpt(&to),
+            Request::Data => self.data(),
+            Request::Rset => {
+                self.transaction = None;
+                self.say("250 2.0.0 ok")
+            }
+            Request::Noop { .. } => self.say("250 2.0.0 ok"),
+            Request::Vrfy { .. } => self.say("252 2.1.5 send, and see"),
+            Request::StartTls => self.start_tls(),
+            Request::Quit => {
+                self.say("221 2.0.0 goodbye")?;
+                Ok(false)
+            }
+            _ => self.wrong("502 5.5.1 this command is not for here"),
+        }
+    }
+
+    fn greet(&mut self, host: String, is_extended: bool) -> Goes {
+        self.hello = Some(host);
+        self.transaction = None;
+        let domain = self.domain().to_owned();
+        if !is_extended {
+            return self.say(&format!("250 {domain}"));
+        }
+        let mut reply = format!("250-{domain}\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n");
+        if self.listener.tls.is_some() && !self.wire.is_private() {
+            reply += "250-STARTTLS\r\n";
+        }
+        reply += &format!("250-SIZE {}\r\n", self.spool.limits.message);
+        self.say(&(reply + "250-8BITMIME\r\n250 SMTPUTF8"))
+    }
+
+    fn start_tls(&mut self) -> Goes {
+        let Some(tls) = self
+            .listener
+            .tls
+            .clone()
+            .filter(|_| !self.wire.is_private())
+        else {
+            return self.wrong("502 5.5.1 there is no TLS to begin");
+        };
+        if self.wire.has_more() {
+            // Whoever spoke on in the clear is perhaps not the client.
+            self.say("501 5.5.4 nothing may follow STARTTLS; goodbye")?;
+            return Ok(false);
+        }
+        self.say("220 2.0.0 go on")?;
+        self.wire.start_tls(&tls)?;
+        self.hello = None;
+        self.transaction = None;
+        Ok(true)
+    }
+
+    fn mail(&mut self, from: &MailFrom<String>) -> Goes {
+        if self.hello.is_none() {
+            return self.wrong("503 5.5.1 say hello first");
+        }
+        if self.transaction.is_some() {
+            return self.wrong("503 5.5.1 a transaction is under way");
+        }
+        let most = self.spool.limits.message;
+        if from.size as u64 > most {
+            return self.say(&format!("552 5.3.4 a message has at most {most} octets"));
+        }
+        let sender = match from.address.as_str() {
+            "" => Ok(None),
+            address => parse(address).map(Some),
+        };
+        match sender {
+            Ok(sender) => {
+                let recipients = Vec::new();
+                self.transaction = Some(Transaction { sender, recipients });
+                self.say("250 2.1.0 ok")
+            }
+            Err(reason) => self.wrong(&format!("553 5.1.7 the address {reason}")),
+        }
+    }
+
+    fn rcpt(&mut self, to: &RcptTo<String>) -> Goes {
+        let Some(transaction) = &mut self.transaction else {
+            return self.wrong("503 5.5.1 MAIL comes first");
+        };
+        let address = match parse(&to.address) {
+            Ok(address) => address,
+            Err(reason) => return self.wrong(&format!("553 5.1.3 the address {reason}")),
+        };
+        if !self.spool.is_local(&address) {
+            return self.wrong("550 5.7.1 mail is taken for this machine's own domains alone");
+        }
+        if transaction.recipients.len() >= self.spool.limits.recipients {
+            return self.say("452 4.5.3 too many recipients");
+        }
+        transaction.recipients.push(address);
+        self.say("250 2.1.5 ok")
+    }
+
+    fn data(&mut self) -> Goes {
+        let transaction = self.transaction.take();
+        let Some(transaction) = transaction.filter(|one| !one.recipients.is_empty()) else {
+            return self.wrong("503 5.5.1 there is no recipient");
+        };
+        let Ok(file) = self.spool_file() else {
+            return self.say("451 4.3.0 it cannot be stored now");
+        };
+        self.say("354 go on, up to a dot")?;
+        let mut incoming = Incoming {
+            out: OutFile::new(file),
+            most: self.spool.limits.message,
+            size: 0,
+            failed: None,
+        };
+        let message = self.wire.message(|block| incoming.take(block))?;
+        let reply = if message.is_odd {
+            "550 5.6.11 a CR or LF stands alone in the message".to_owned()
+        } else {
+            match incoming
+                .finish()
+                .and_then(|bytes| self.deliver(&transaction, bytes))
+            {
+                Ok(()) => "250 2.0.0 delivered".to_owned(),
+                Err(error) => refusal(&error),
+            }
+        };
+        let count = match self.listener.protocol {
+            Protocol::Smtp => 1,
+            Protocol::Lmtp => transaction.recipients.len(),
+        };
+        self.wire.say(&format!("{reply}\r\n").repeat(count))?;
+        Ok(true)
+    }
+
+    /// Where a message waits while it comes; gone with its handle.
+    fn spool_file(&self) -> Result<NewFile> {
+        let dirs = self.spool.state.ensure()?;
+        if let Some(file) = dirs.staging.create_unnamed()? {
+            return Ok(file);
+        }
+        let name = format!("incoming-{}", new_id());
+        let file = dirs.root.create(&name)?;
+        dirs.root.remove(&name)?;
+        Ok(file)
+    }
+
+    /// In all Inboxes, or in none.
+    fn deliver(&self, transaction: &Transaction, bytes: FileBytes) -> Result<()> {
+        let bytes: Arc<dyn Bytes> = Arc::new(bytes);
+        let head = read_range(bytes.as_ref(), 0, self.spool.limits.header_section as u64)?;
+        let section = head.get(..header_end(&head).unwrap_or(head.len()));
+        let section = section.unwrap_or_default();
+        if fields::fields(section)
+            .filter(|field| field.is("Received"))
+            .count()
+            > MOST_HOPS
+        {
+            let text = "the message has come by too many servers: a loop";
+            return Err(Error::new(ErrorKind::InvalidValue, text));
+        }
+        let trace = self.trace();
+        let recipients = crate::delivery::without_doubles(
+            transaction.recipients.clone(),
+            self.spool.case_sensitive,
+        );
+        let submitted = submit(
+            self.spool,
+            &Outgoing {
+                reverse_path: transaction.sender.as_ref(),
+                recipients: &recipients,
+                content: &|to| {
+                    to.put(trace.as_bytes())?;
+                    let whole = 0..bytes.len();
+                    let mut reader = BodyReader::raw(Arc::clone(&bytes), whole, false);
+                    body::copy(&mut reader, |block| to.put(block)).map(drop)
+                },
+            },
+        )?;
+        crate::delivery::tell(
+            crate::delivery::Event::Accepted,
+            0,
+            &message_id(section),
+            "",
+        );
+        drop(submitted);
+        Ok(())
+    }
+
+    /// The trace field of this hop (RFC 5321 section 4.4).
+    fn trace(&self) -> String {
+        let with = match (self.listener.protocol, self.wire.is_private()) {
+            (Protocol::Smtp, false) => "ESMTP",
+            (Protocol::Smtp, true) => "ESMTPS",
+            (Protocol::Lmtp, false) => "LMTP",
+            (Protocol::Lmtp, true) => "LMTPS",
+        };
+        let hello = self.hello.as_deref().unwrap_or_default();
+        let plain = |c: char| {
+            if c.is_ascii_graphic() && c != '(' && c != ')' {
+                c
+            } else {
+                '?'
+            }
+        };
+        let hello: String = hello.chars().take(200).map(plain).collect();
+        let peer = self
+            .peer
+            .map_or(String::new(), |peer| format!(" ([{}])", peer.ip()));
+        format!(
+            "Received: from {hello}{peer}\r\n\tby {} with {with} id {};\r\n\t{}\r\n",
+            self.domain(),
+            new_id(),
+            rfc5322(SystemTime::now())
+        )
+    }
+}
+
+/// An address as the parser of commands gives it: a quoted local-part without its quotes.
+fn parse(text: &str) -> Result<Address, &'static str> {
+    Address::parse(text).or_else(|reason| match text.rsplit_once('@') {
+        Some((local, domain)) => Address::parse(&format!("{}@{domain}", quoted(local))),
+        None => Err(reason),
+    })
+}
+
+fn message_id(section: &[u8]) -> String {
+    let field = fields::first(section, "Message-ID");
+    field.map(|field| field.text()).unwrap_or_default()
+}
+
+/// What comes while a message is read: more than there may be is not kept, but read to its end.
+struct Incoming {
+    out: OutFile,
+    most: u64,
+    size: u64,
+    failed: Option<Error>,
+}
+
+impl Incoming {
+    fn take(&mut self, block: &[u8]) -> io::Result<()> {
+        self.size = self.size.saturating_add(block.len() as u64);
+        if self.size > self.most.saturating_mul(2) {
+            // It does not stop: neither do we listen on.
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if self.size <= self.most && self.failed.is_none() {
+            self.failed = self.out.put(block).err();
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<FileBytes> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if self.size > self.most {
+            return Err(crate::limits::Limits::exceeded("message", self.most));
+        }
+        // What is delivered is synced; this is not.
+        FileBytes::new(self.out.finish(false)?.reopen()?)
+    }
+}
+
+fn refusal(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::TooLarge => "552 5.3.4 the message is too large".to_owned(),
+        ErrorKind::InvalidValue => "554 5.4.6 the message has come by too many servers".to_owned(),
+        ErrorKind::DiskFull => "452 4.3.1 the disk is full".to_owned(),
+        _ => "451 4.3.0 it cannot be delivered now".to_owned(),
+    }
+}
