@@ -1,5 +1,10 @@
 //! Beside a real Postfix: as the relay, by its `sendmail`, and reading what it delivers.
-#![cfg(all(feature = "smtp", feature = "sendmail", target_os = "linux"))]
+#![cfg(all(
+    feature = "smtp",
+    feature = "sendmail",
+    feature = "listen",
+    target_os = "linux"
+))]
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 #[path = "support/postfix.rs"]
@@ -9,7 +14,9 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use cdonts::{MailServer, NewMail, Profile, Report, Roots, Sendmail, Session, Smtp, Transport};
+use cdonts::{
+    Listener, MailServer, NewMail, Profile, Report, Roots, Sendmail, Session, Smtp, Transport,
+};
 use postfix::Postfix;
 use support::{Root, messages};
 
@@ -134,4 +141,63 @@ fn its_sendmail_takes_messages() {
         )
         .unwrap();
     assert_eq!(message.text().unwrap().trim_end(), "one\n.\ntwo");
+}
+
+#[test]
+fn it_hands_mail_over_by_lmtp() {
+    let root = Root::new();
+    let ours = root
+        .builder()
+        .create_directories()
+        .local_domain("example.com")
+        .open()
+        .unwrap();
+    let listening = Listener::lmtp(&ours).listen("127.0.0.1:0").unwrap();
+    let transport = format!(
+        "transport_maps = inline:{{ {{example.com = lmtp:inet:{}}} }}",
+        listening.address()
+    );
+    let Some(postfix) = Postfix::start(&[&transport]) else {
+        return;
+    };
+    let relay = Smtp::plain("127.0.0.1").port(postfix.port);
+    let sender = Root::new();
+    let sender = sender
+        .builder()
+        .create_directories()
+        .relay(relay)
+        .open()
+        .unwrap();
+    for number in 0..20 {
+        NewMail::new(&sender)
+            .from("shop@example.net")
+            .to("jane@example.com; joe@example.com")
+            .subject(number.to_string())
+            .body(".\nend")
+            .send()
+            .unwrap();
+    }
+    sender.deliver_now().unwrap();
+    assert_eq!(
+        sender.counts().relayed,
+        40,
+        "{:?} {}",
+        sender.queue(),
+        postfix.log()
+    );
+    for address in ["jane@example.com", "joe@example.com"] {
+        let inbox = Session::logon_smtp(&ours, "", address).unwrap().inbox();
+        support::eventually(|| inbox.count().unwrap() >= 20);
+        let mut subjects: Vec<u32> = support::subjects(&ours, address)
+            .iter()
+            .map(|subject| subject.parse().unwrap())
+            .collect();
+        subjects.sort_unstable();
+        assert_eq!(subjects, (0..20).collect::<Vec<_>>());
+        let message = inbox.messages().unwrap().get(0).unwrap();
+        assert_eq!(message.text().unwrap(), ".\r\nend\r\n");
+        assert_eq!(message.delivered_to(), address);
+    }
+    listening.stop();
+    assert!(!postfix.log().contains("warning"), "{}", postfix.log());
 }

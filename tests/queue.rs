@@ -462,3 +462,81 @@ fn files_that_do_not_belong_there_are_left_alone() {
     );
     assert_eq!(relay.got().len(), before);
 }
+
+/// Defers every tenth message at its first attempt.
+#[derive(Clone, Default)]
+struct Moody(Arc<Mutex<HashMap<String, usize>>>);
+
+impl Transport for Moody {
+    fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
+        let mut times = self.0.lock().unwrap();
+        let mut answer = |to: &String| {
+            let number: usize = to.split('@').next().unwrap().parse().unwrap();
+            let time = times.entry(to.clone()).or_default();
+            *time += 1;
+            if number.is_multiple_of(10) && *time == 1 {
+                deferred()
+            } else {
+                Outcome::Accepted(Reply::new(250, "", "ok"))
+            }
+        };
+        message.recipients().iter().map(&mut answer).collect()
+    }
+}
+
+#[test]
+fn under_load_with_two_services_all_arrive_and_each_once() {
+    const THREADS: usize = 16;
+    const MESSAGES: usize = 1600;
+    let (root, relay) = (Root::new(), Moody::default());
+    let open = || {
+        root.builder()
+            .create_directories()
+            .local_domain("example.com")
+            .durability(cdonts::Durability::Atomic)
+            .relay(relay.clone())
+            .retry(RetrySchedule::default().retry_after([Duration::ZERO]))
+            .open()
+            .unwrap()
+    };
+    let services: Vec<_> = (0..2)
+        .map(|_| {
+            let server = open();
+            let delivery = cdonts::Delivery::start(&server, Duration::from_millis(20)).unwrap();
+            (server, delivery)
+        })
+        .collect();
+    let server = open();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let server = &server;
+            scope.spawn(move || {
+                for number in 0..MESSAGES / THREADS {
+                    let to = format!("{}@example.net", thread * MESSAGES / THREADS + number);
+                    let mail = NewMail::new(server).from("shop@example.com");
+                    mail.to(to).body("text").send().unwrap();
+                }
+            });
+        }
+    });
+    support::eventually(|| server.queue().unwrap().is_empty());
+    for (_, delivery) in services {
+        assert_eq!(delivery.problems(), []);
+        delivery.stop();
+    }
+    let times = relay.0.lock().unwrap();
+    assert_eq!(times.len(), MESSAGES);
+    for (to, times) in times.iter() {
+        let number: usize = to.split('@').next().unwrap().parse().unwrap();
+        assert_eq!(
+            *times,
+            if number.is_multiple_of(10) { 2 } else { 1 },
+            "{to}"
+        );
+    }
+    drop(times);
+    assert!(messages(&server, "shop@example.com").is_empty());
+    for dir in ["Queue", "State/locks", "State/staging", "State/committed"] {
+        assert_eq!(root.files(dir), [""; 0], "{dir}");
+    }
+}

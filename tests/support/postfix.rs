@@ -77,7 +77,7 @@ impl Postfix {
              inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
              disable_dns_lookups = yes\nsmtpd_peername_lookup = no\nalias_maps =\n\
              default_transport = error:5.1.1 no mail leaves this machine\n\
-             virtual_mailbox_domains = example.org\nvirtual_mailbox_base = {0}/mail\n\
+             virtual_mailbox_domains = example.org example.com\nvirtual_mailbox_base = {0}/mail\n\
              virtual_mailbox_maps = static:shared/\n\
              virtual_uid_maps = static:{1}\nvirtual_gid_maps = static:{2}\n\
              smtpd_tls_security_level = may\n\
