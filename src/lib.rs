@@ -112,7 +112,7 @@ pub use store::Writer;
 pub use stream::{Cursor, MessageStream, Since};
 #[cfg(feature = "sendmail")]
 pub use transport::Sendmail;
-pub use transport::{Outcome, RelayMessage, Reply, Transport};
+pub use transport::{Outcome, PickupFormat, RelayMessage, Reply, Transport};
 #[cfg(feature = "smtp")]
 pub use transport::{Roots, Security, Smtp};
 #[cfg(feature = "watch")]

@@ -2,6 +2,7 @@
 
 mod copy;
 mod out_file;
+mod pickup_format;
 mod publish;
 mod relay;
 #[cfg(feature = "sendmail")]
@@ -12,6 +13,7 @@ mod submit;
 
 pub(crate) use copy::{Content, Copier, Copy, Folder};
 pub(crate) use out_file::OutFile;
+pub use pickup_format::PickupFormat;
 pub(crate) use publish::{Unnamed, publish, publish_all};
 pub use relay::{Outcome, RelayMessage, Reply, Transport};
 #[cfg(feature = "sendmail")]

@@ -27,7 +27,9 @@ use crate::profile::Profile;
 use crate::state::new_id;
 use crate::store::FileBytes;
 use crate::store::settle::Verdict;
-use crate::transport::{Copy, Folder, bad_copies, drop_copy, received, remote_copies};
+use crate::transport::{
+    Copy, Folder, PickupFormat, bad_copies, drop_copy, received, remote_copies,
+};
 
 /// What [`MailServer::deliver_now`](crate::MailServer::deliver_now) did.
 ///
@@ -78,11 +80,12 @@ pub(crate) fn deliver(spool: &Spool, stops: &(dyn Fn() -> bool + Sync)) -> Resul
         ..Delivered::default()
     };
     let delivers = !spool.local_domains.is_empty() || spool.queue.is_some();
-    let Some(pickup) = spool.pickup.as_ref().filter(|_| delivers) else {
+    let is_ours = |pickup: &&Pickup| delivers && pickup.format == PickupFormat::Iis;
+    let Some(pickup) = spool.pickup.as_ref().filter(is_ours) else {
         return Err(Error::new(
             ErrorKind::Configuration,
-            "only a mail server with a Pickup and a local domain or a relay delivers; set them with \
-             `local_domain` and `relay`",
+            "only a mail server with a Pickup of its own and a local domain or a relay delivers; set \
+             them with `local_domain` and `relay`",
         ));
     };
     for (name, stamp) in complete_files(pickup, &mut done.problems)? {

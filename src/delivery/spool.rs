@@ -13,13 +13,14 @@ use crate::limits::Limits;
 use crate::state::State;
 use crate::store::DropStore;
 use crate::store::settle::Settling;
-use crate::transport::Folder;
+use crate::transport::{Folder, PickupFormat};
 
 /// Where messages to be sent are put.
 #[derive(Debug)]
 pub(crate) struct Pickup {
     pub(crate) dir: Dir,
     pub(crate) dot_stuffed: bool,
+    pub(crate) format: PickupFormat,
     /// Of the other programs that put files there.
     pub(crate) settling: Settling,
     pub(crate) looks: AtomicU64,

@@ -22,6 +22,7 @@ use crate::profile::Profile;
 use crate::state::{Setting, State, new_id};
 use crate::store::settle::Settling;
 use crate::store::{DropRules, DropStore, Writer, is_maildir};
+use crate::transport::PickupFormat;
 
 /// Whether what is sent survives a power cut.
 ///
@@ -73,6 +74,7 @@ pub struct MailServerBuilder {
     drop_writer: Option<Writer>,
     pickup_writer: Option<Writer>,
     pickup_dot_stuffed: bool,
+    pickup_format: PickupFormat,
     drop_dot_stuffed: bool,
     case_sensitive_local_part: bool,
     group_shared: bool,
@@ -147,6 +149,12 @@ impl MailServerBuilder {
     /// default.
     pub fn pickup_writer(mut self, writer: Writer) -> Self {
         self.pickup_writer = Some(writer);
+        self
+    }
+
+    /// What the server that empties Pickup reads; [`PickupFormat::Iis`] by default.
+    pub fn pickup_format(mut self, format: PickupFormat) -> Self {
+        self.pickup_format = format;
         self
     }
 
@@ -422,6 +430,7 @@ impl MailServerBuilder {
         Pickup {
             dir,
             dot_stuffed: self.pickup_dot_stuffed,
+            format: self.pickup_format,
             settling: Settling::new(self.pickup_writer.unwrap_or(default)),
             looks: AtomicU64::new(0),
         }

@@ -32,14 +32,14 @@ pub(crate) struct Submitted {
 }
 
 pub(crate) fn submit(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Submitted> {
-    let (copies, mut submitted) = copies_of(spool, outgoing);
+    let (copies, mut submitted) = copies_of(spool, outgoing)?;
     submitted.pending = send_copies(spool, &copies, outgoing.content)?;
     spool.counters.sent(submitted.delivered.len());
     Ok(submitted)
 }
 
 /// The files of a message, and what is known of its sending beforehand.
-fn copies_of<'a>(spool: &'a Spool, outgoing: &Outgoing<'a>) -> (Vec<Copy<'a>>, Submitted) {
+fn copies_of<'a>(spool: &'a Spool, outgoing: &Outgoing<'a>) -> Result<(Vec<Copy<'a>>, Submitted)> {
     let (local, remote): (Vec<_>, Vec<_>) = outgoing
         .recipients
         .iter()
@@ -53,24 +53,26 @@ fn copies_of<'a>(spool: &'a Spool, outgoing: &Outgoing<'a>) -> (Vec<Copy<'a>>, S
         delivered: local.iter().map(ToString::to_string).collect(),
         ..Submitted::default()
     };
-    for copy in remote_copies(spool, outgoing.reverse_path, &remote, "") {
-        match copy.folder {
-            Folder::Queue => submitted.queued.push(copy.stem().to_owned()),
-            _ => submitted.files.push(copy.name.clone()),
+    let format = spool.pickup.as_ref().map(|pickup| pickup.format);
+    for (destination, group) in by_destination(spool, &remote) {
+        if destination.is_some() {
+            let copy = queue_copy(outgoing.reverse_path, &group, "");
+            submitted.queued.push(copy.stem().to_owned());
+            copies.push(copy);
+        } else {
+            let copy = format.unwrap_or_default().copy(outgoing, &group)?;
+            submitted.files.push(copy.name.clone());
+            copies.push(copy);
         }
-        copies.push(copy);
     }
-    (copies, submitted)
+    Ok((copies, submitted))
 }
 
-/// The files for recipients of other domains: one for each destination of the queue, and one in
-/// Pickup for those whom it does not reach.
-pub(crate) fn remote_copies(
-    spool: &Spool,
-    reverse_path: Option<&Address>,
+/// Recipients of other domains by the destination that they have in the queue.
+fn by_destination<'s>(
+    spool: &'s Spool,
     recipients: &[Address],
-    top_field: &str,
-) -> Vec<Copy<'static>> {
+) -> Vec<(Option<&'s str>, Vec<Address>)> {
     let mut groups: Vec<(Option<&str>, Vec<Address>)> = Vec::new();
     for address in recipients {
         let destination = spool.destination(address);
@@ -79,6 +81,18 @@ pub(crate) fn remote_copies(
             None => groups.push((destination, vec![address.clone()])),
         }
     }
+    groups
+}
+
+/// The files of a foreign message for recipients of other domains: one for each destination of the
+/// queue, and one in Pickup for those whom it does not reach.
+pub(crate) fn remote_copies(
+    spool: &Spool,
+    reverse_path: Option<&Address>,
+    recipients: &[Address],
+    top_field: &str,
+) -> Vec<Copy<'static>> {
+    let groups = by_destination(spool, recipients);
     let copies = groups.iter().map(|(destination, group)| match destination {
         Some(_) => queue_copy(reverse_path, group, top_field),
         None => pickup_copy(reverse_path, group, top_field),
@@ -104,7 +118,7 @@ pub(crate) enum Prepared {
 
 /// As [`submit`], but a single file is left without its name: many get theirs together.
 pub(crate) fn prepare(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Prepared> {
-    let (copies, mut submitted) = copies_of(spool, outgoing);
+    let (copies, mut submitted) = copies_of(spool, outgoing)?;
     if let [single] = copies.as_slice() {
         let dir = spool.dir(single.folder).ok_or_else(no_way)?;
         let mut copier = Copier::new(outgoing.content, spool.durable);

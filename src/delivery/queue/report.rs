@@ -18,7 +18,9 @@ use crate::format::field;
 use crate::format::fields::{self, names_blind_recipients, visible};
 use crate::state::new_id;
 use crate::time::rfc5322;
-use crate::transport::{Copy, Reply, bad_copies, drop_copy, pickup_copy, queue_copy, received};
+use crate::transport::{
+    Copy, PickupFormat, Reply, bad_copies, drop_copy, pickup_copy, queue_copy, received,
+};
 
 /// So much of the header section goes back.
 const MOST_HEADER: usize = 64 * 1024;
@@ -68,7 +70,11 @@ impl<'a> Report<'a> {
     ) -> Self {
         let sender = Address::parse(&file.reverse_path).ok();
         let is_reachable = |sender: &Address| {
-            spool.is_local(sender) || spool.destination(sender).is_some() || spool.pickup.is_some()
+            // A report has no sender, which Exchange's Pickup cannot be told.
+            let pickup = spool.pickup.as_ref();
+            spool.is_local(sender)
+                || spool.destination(sender).is_some()
+                || pickup.is_some_and(|pickup| pickup.format != PickupFormat::Exchange)
         };
         Self {
             spool,
