@@ -42,7 +42,7 @@ fn inbox(postfix: &Postfix, address: &str) -> cdonts::Inbox {
 
 #[test]
 fn what_postfix_accepts_defers_and_refuses_is_told_of_each_recipient() {
-    let Some(postfix) = Postfix::start(&[]) else {
+    let Some(postfix) = Postfix::start(&[], "") else {
         return;
     };
     let relay = Smtp::new("localhost")
@@ -108,7 +108,7 @@ fn what_postfix_accepts_defers_and_refuses_is_told_of_each_recipient() {
 
 #[test]
 fn its_sendmail_takes_messages() {
-    let Some(postfix) = Postfix::start(&[]) else {
+    let Some(postfix) = Postfix::start(&[], "") else {
         return;
     };
     let root = Root::new();
@@ -153,11 +153,14 @@ fn it_hands_mail_over_by_lmtp() {
         .open()
         .unwrap();
     let listening = Listener::lmtp(&ours).listen("127.0.0.1:0").unwrap();
-    let transport = format!(
-        "transport_maps = inline:{{ {{example.com = lmtp:inet:{}}} }}",
-        listening.address()
-    );
-    let Some(postfix) = Postfix::start(&[&transport]) else {
+    // As users copy it, but for the port; the domain is among the others of the test.
+    let port = listening.address().port().to_string();
+    let copied = include_str!("../examples/postfix/lmtp.cf").replace("2424", &port);
+    let transport = copied
+        .lines()
+        .find(|line| line.starts_with("transport_maps"));
+    let transport = transport.unwrap();
+    let Some(postfix) = Postfix::start(&[transport], "") else {
         return;
     };
     let relay = Smtp::plain("127.0.0.1").port(postfix.port);
@@ -200,4 +203,58 @@ fn it_hands_mail_over_by_lmtp() {
     }
     listening.stop();
     assert!(!postfix.log().contains("warning"), "{}", postfix.log());
+}
+
+#[test]
+fn it_fills_a_drop_directory_by_the_script_for_its_pipe() {
+    let drop = tempfile::Builder::new().prefix("dr").tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/postfix/iisdrop");
+    let copy = drop.path().join("iisdrop");
+    std::fs::copy(script, &copy).unwrap();
+    let path = drop.path().join("drop");
+    std::fs::create_dir_all(path.join("tmp")).unwrap();
+    for dir in [drop.path(), &path, &path.join("tmp")] {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let service = format!(
+        "iis unix - n n - - pipe\n  flags=q null_sender= user=nobody argv={} {} ${{sender}} \
+         ${{recipient}}\n",
+        copy.display(),
+        path.display()
+    );
+    let Some(postfix) = Postfix::start(
+        &["transport_maps = inline:{ {example.com = iis:} }"],
+        &service,
+    ) else {
+        return;
+    };
+    let sender = Root::new();
+    let sender = sender
+        .builder()
+        .create_directories()
+        .relay(Smtp::plain("127.0.0.1").port(postfix.port))
+        .open()
+        .unwrap();
+    NewMail::new(&sender)
+        .from("shop@example.net")
+        .to("jane@example.com; \"a b\"@example.com")
+        .subject("dropped")
+        .body(".\nend")
+        .send()
+        .unwrap();
+    sender.deliver_now().unwrap();
+    assert_eq!(sender.counts().relayed, 2, "{}", postfix.log());
+    let ours = MailServer::builder()
+        .drop_dir(&path, Profile::IisDrop)
+        .drop_writer(cdonts::Writer::Renames)
+        .open()
+        .unwrap();
+    for address in ["jane@example.com", "\"a b\"@example.com"] {
+        let inbox = Session::logon_smtp(&ours, "", address).unwrap().inbox();
+        let message = inbox
+            .wait_for_message(|one| one.subject() == "dropped", Duration::from_secs(20))
+            .unwrap();
+        assert_eq!(message.text().unwrap(), ".\r\nend\r\n");
+        assert_eq!(message.reverse_path(), "shop@example.net");
+    }
 }

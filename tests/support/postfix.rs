@@ -27,7 +27,7 @@ fn run(program: &str, args: &[&str]) -> Option<String> {
 
 impl Postfix {
     /// `None` where there is none, or this is not root; on CI that is a failure.
-    pub(crate) fn start(extra: &[&str]) -> Option<Self> {
+    pub(crate) fn start(extra: &[&str], services_of_ours: &str) -> Option<Self> {
         let is_root = run("id", &["-u"]).is_some_and(|id| id.trim() == "0");
         if !is_root || !Path::new("/usr/sbin/postfix").exists() {
             println!("skipped: no postfix, or not root");
@@ -69,6 +69,18 @@ impl Postfix {
             ],
         )?;
         let id = |flag: &str| run("id", &[flag, "nobody"]).unwrap().trim().to_owned();
+        // As users copy it, but for the places and the domains of this test.
+        let shared = include_str!("../../examples/postfix/shared-maildir.cf")
+            .replace("= example.com", "= example.org example.com")
+            .replace("/var/mail", &at("mail"))
+            .replace(
+                "uid_maps = static:1000",
+                &format!("uid_maps = static:{}", id("-u")),
+            )
+            .replace(
+                "gid_maps = static:1000",
+                &format!("gid_maps = static:{}", id("-g")),
+            );
         let main = format!(
             "compatibility_level = 3.6\n\
              queue_directory = {0}/pfq\ndata_directory = {0}/pfdata\n\
@@ -77,18 +89,14 @@ impl Postfix {
              inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
              disable_dns_lookups = yes\nsmtpd_peername_lookup = no\nalias_maps =\n\
              default_transport = error:5.1.1 no mail leaves this machine\n\
-             virtual_mailbox_domains = example.org example.com\nvirtual_mailbox_base = {0}/mail\n\
-             virtual_mailbox_maps = static:shared/\n\
-             virtual_uid_maps = static:{1}\nvirtual_gid_maps = static:{2}\n\
              smtpd_tls_security_level = may\n\
              smtpd_tls_chain_files = {0}/key.pem, {0}/cert.pem\n\
              smtpd_error_sleep_time = 0\nsmtpd_sasl_auth_enable = no\n\
              smtpd_recipient_restrictions = check_recipient_access \
              inline:{{ {{later@example.org = 450 4.2.0 come back later}} }}, \
-             reject_unauth_destination\n{3}\n",
+             reject_unauth_destination\n{1}\n{2}\n",
             dir.path().display(),
-            id("-u"),
-            id("-g"),
+            shared,
             extra.join("\n"),
         );
         let services = "pickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cleanup\n\
@@ -100,7 +108,7 @@ impl Postfix {
              virtual unix - n n - - virtual\nsmtp unix - - n - - smtp\nlmtp unix - - n - - lmtp\n\
              anvil unix - - n - 1 anvil\nscache unix - - n - 1 scache\n\
              postlog unix-dgram n - n - 1 postlogd\n";
-        let master = format!("127.0.0.1:{port} inet n - n - - smtpd\n{services}");
+        let master = format!("127.0.0.1:{port} inet n - n - - smtpd\n{services}{services_of_ours}");
         std::fs::write(at("pf/main.cf"), main).unwrap();
         std::fs::write(at("pf/master.cf"), master).unwrap();
         // It waits until its settings are two seconds old.
