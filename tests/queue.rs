@@ -540,3 +540,62 @@ fn under_load_with_two_services_all_arrive_and_each_once() {
         assert_eq!(root.files(dir), [""; 0], "{dir}");
     }
 }
+
+/// Holds each message for a moment, and remembers how many it had at once.
+#[derive(Clone, Default)]
+struct Slow {
+    now: Arc<AtomicU64>,
+    most: Arc<AtomicU64>,
+    taken: Arc<AtomicU64>,
+}
+
+impl Transport for Slow {
+    fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        self.taken.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(15));
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        let accepted = Outcome::Accepted(Reply::new(250, "", ""));
+        vec![accepted; message.recipients().len()]
+    }
+}
+
+#[test]
+fn no_destination_gets_more_at_once_than_it_should_and_a_stop_settles_what_is_in_hand() {
+    let (root, relay, partner) = (Root::new(), Slow::default(), Slow::default());
+    let server = root
+        .builder()
+        .create_directories()
+        .relay(relay.clone())
+        .route("partner.example", partner.clone())
+        .relays_at_once(std::num::NonZero::new(3).unwrap())
+        .open()
+        .unwrap();
+    let send = |to: &str| {
+        let mail = NewMail::new(&server).from("shop@example.com");
+        mail.to(to).body("text").send().unwrap();
+    };
+    for number in 0..20 {
+        send(&format!("{number}@example.net"));
+        send(&format!("{number}@partner.example"));
+    }
+    server.deliver_now().unwrap();
+    for slow in [&relay, &partner] {
+        assert_eq!(slow.most.load(Ordering::SeqCst), 3);
+        assert_eq!(slow.taken.load(Ordering::SeqCst), 20);
+    }
+    assert!(server.queue().unwrap().is_empty());
+    // Stopped in the middle: what was given away is written down, the rest waits.
+    for number in 0..50 {
+        send(&format!("{number}@example.net"));
+    }
+    let delivery = cdonts::Delivery::start(&server, Duration::from_mins(1)).unwrap();
+    support::eventually(|| relay.taken.load(Ordering::SeqCst) > 23);
+    delivery.stop();
+    let taken = relay.taken.load(Ordering::SeqCst) - 20;
+    assert!(taken < 50, "it went on to the end");
+    let waiting = server.queue().unwrap().len() as u64;
+    assert_eq!(waiting, 50 - taken);
+    assert_eq!(root.files("State/locks"), [""; 0]);
+}

@@ -343,6 +343,37 @@ fn a_lost_answer_after_the_dot_is_unknown_and_the_same_message_is_sent_again() {
 }
 
 #[test]
+fn a_connection_that_breaks_within_the_message_hears_nothing_that_could_be_a_part_of_it() {
+    let (port, served) = serve(1, |_, mut talk| {
+        talk.greet(&[]);
+        for answer in ["250 ok", "250 ok", "354 go on"] {
+            talk.hear();
+            talk.say(format!("{answer}\r\n"));
+        }
+        // It reads no more than it must, and for so long that the client gives up.
+        let mut block = [0; 1000];
+        let mut rest = Vec::new();
+        std::thread::sleep(Duration::from_millis(900));
+        while let Ok(count @ 1..) = talk.0.read(&mut block) {
+            rest.extend_from_slice(&block[..count]);
+        }
+        String::from_utf8_lossy(&rest).into_owned()
+    });
+    let sender = Sender::new(plain(port).timeout(Duration::from_millis(300)));
+    let mail = NewMail::new(&sender.server)
+        .from("shop@example.com")
+        .to("a@example.net");
+    let large = mail.attach_bytes("data.bin", vec![7; 20_000_000]);
+    large.send().unwrap();
+    sender.server.deliver_now().unwrap();
+    assert!(sender.reason().contains("too slow"), "{}", sender.reason());
+    assert_eq!(sender.relayed(), 0);
+    drop(sender);
+    let got = served.join().unwrap().remove(0);
+    assert!(!got.contains("QUIT") && !got.contains("\r\n.\r\n"));
+}
+
+#[test]
 fn lines_without_end_and_answers_that_are_none_end_the_dialogue() {
     let endless = || "250-more\r\n".repeat(5000);
     for (greeting, reason) in [
