@@ -13,7 +13,9 @@ use tempfile::TempDir;
 
 use crate::fs::Probe;
 use crate::fs::double::{Fault, Plan};
-use crate::{MailServer, NewMail, Outcome, RelayMessage, Reply, Report, Session, Transport};
+use crate::{
+    MailServer, NewMail, Outcome, RelayMessage, Reply, Report, Session, Transport, Writer,
+};
 
 const FAULTS: [Fault; 6] = [
     Fault::Before(Other),
@@ -59,12 +61,30 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new(to: &[&str]) -> Self {
+    fn empty() -> Self {
         let fixture = Self {
             root: tempfile::tempdir().unwrap(),
             plan: Plan::new(),
             relay: Relay::default(),
         };
+        fixture.open(Probe::default(), 0);
+        fixture
+    }
+
+    /// With a message of another program in Pickup.
+    fn with_foreign(to: &[&str]) -> Self {
+        let fixture = Self::empty();
+        let text = format!(
+            "From: shop@example.com\r\nTo: {}\r\nSubject: Hi\r\n\r\ntext\r\n",
+            to.join(", ")
+        );
+        std::fs::write(fixture.root.path().join("Pickup/a.eml"), text).unwrap();
+        fixture
+    }
+
+    /// With a message in the queue.
+    fn new(to: &[&str]) -> Self {
+        let fixture = Self::empty();
         let server = fixture.open(Probe::default(), 0);
         let mail = NewMail::new(&server).from("shop@example.com").subject("Hi");
         let mail = to.iter().fold(mail, |mail, &to| mail.to(to));
@@ -78,6 +98,7 @@ impl Fixture {
             .mailroot(self.root.path())
             .create_directories()
             .local_domain("example.com")
+            .pickup_writer(Writer::Renames)
             .relay(self.relay.clone())
             .clock(move || SystemTime::now() + Duration::from_secs(hours * 3600 + 1));
         builder.probe = probe;
@@ -115,7 +136,7 @@ fn nothing_is_lost_or_told_twice_whatever_fails_while_a_message_is_handed_on() {
     ] {
         for fault in FAULTS {
             for n in 0.. {
-                if !survives(to, n, fault) {
+                if !survives(&Fixture::new(to), to, n, fault) {
                     assert!(n > 3, "the plan was never followed");
                     break;
                 }
@@ -124,9 +145,27 @@ fn nothing_is_lost_or_told_twice_whatever_fails_while_a_message_is_handed_on() {
     }
 }
 
-fn survives(to: &[&str], n: usize, fault: Fault) -> bool {
+#[test]
+fn nothing_is_lost_or_told_twice_whatever_fails_while_a_foreign_message_is_taken() {
+    let to = ["yes@example.net", "no@example.net", "jane@example.com"];
+    for fault in [Fault::Before(Other), Fault::After(Other), Fault::Crash] {
+        for n in 0.. {
+            let fixture = Fixture::with_foreign(&to);
+            if !survives(&fixture, &to, n, fault) {
+                assert!(n > 3, "the plan was never followed");
+                break;
+            }
+            let server = fixture.open(Probe::default(), 0);
+            let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+            assert_eq!(session.inbox().count().unwrap(), 1, "{n} {fault:?}");
+            assert_eq!(fixture.files("Pickup"), [""; 0], "{n} {fault:?}");
+        }
+    }
+}
+
+/// Delivers with that fault, and then as later processes do; whether the fault was reached.
+fn survives(fixture: &Fixture, to: &[&str], n: usize, fault: Fault) -> bool {
     let context = format!("{n} {fault:?} {to:?}");
-    let fixture = Fixture::new(to);
     let server = fixture.open(fixture.plan.probe(), 0);
     fixture.plan.arm(n, fault);
     let _ = server.deliver_now();
@@ -148,7 +187,7 @@ fn survives(to: &[&str], n: usize, fault: Fault) -> bool {
     let mut refused = to.to_vec();
     refused.retain(|to| *to == "no@example.net");
     assert_eq!(told(&server), refused, "{context}");
-    for address in to {
+    for address in to.iter().filter(|to| to.ends_with("@example.net")) {
         let times = fixture.relay.of(address);
         let once = if *address == "later@example.net" {
             2
