@@ -567,3 +567,28 @@ fn every_handle_is_send_sync_and_static() {
     good::<cdonts::SendError>();
     good::<Delivery>();
 }
+
+#[test]
+fn a_drop_that_is_made_for_a_server_that_fills_maildirs_is_one() {
+    let root = Root::new();
+    let drop = root.join("shared");
+    let open = || {
+        MailServer::builder()
+            .drop_dir(&drop, Profile::Postfix)
+            .create_directories()
+            .open()
+            .unwrap()
+    };
+    let server = open();
+    for name in ["new", "cur", "tmp"] {
+        assert!(drop.join(name).is_dir(), "{name}");
+    }
+    let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+    assert_eq!(session.inbox().messages().unwrap().len(), 0);
+    root.write(
+        "shared/new/1",
+        "Return-Path: <a@b.example>\nDelivered-To: jane@example.com\nReceived: by x\nSubject: x\n\n",
+    );
+    assert_eq!(session.inbox().messages().unwrap().len(), 1);
+    open();
+}

@@ -278,6 +278,7 @@ impl MailServerBuilder {
         };
         let local_domains = self.checked_domains()?;
         let pickup = self.open_dir(self.pickup_dir.as_deref(), "Pickup", modes)?;
+        self.make_maildir(modes)?;
         let drop = self.open_dir(self.drop_dir.as_deref(), "Drop", modes)?;
         if pickup.is_none() && drop.is_none() {
             return Err(configuration(
@@ -355,6 +356,27 @@ impl MailServerBuilder {
         Ok(Some(own))
     }
 
+    /// Where a drop is to be made for a server that fills Maildirs, it is one from the beginning.
+    fn make_maildir(&self, modes: Modes) -> Result<()> {
+        let fills_maildirs = matches!(
+            self.profile,
+            Profile::Postfix | Profile::OpenSmtpd | Profile::Dovecot
+        );
+        let Some(path) = self.drop_dir.as_deref() else {
+            return Ok(());
+        };
+        if !self.create_directories || !fills_maildirs || is_directory(path)? {
+            return Ok(());
+        }
+        for dir in [path.to_owned()]
+            .into_iter()
+            .chain(["new", "cur", "tmp"].map(|name| path.join(name)))
+        {
+            Dir::make_path(&dir, modes, &self.probe)?;
+        }
+        Ok(())
+    }
+
     fn open_dir(&self, path: Option<&Path>, name: &str, modes: Modes) -> Result<Option<Dir>> {
         let Some(path) = path else { return Ok(None) };
         if self.create_directories {
@@ -365,8 +387,9 @@ impl MailServerBuilder {
             Err(failure) if failure.is_gone() => Err(Error::new(
                 ErrorKind::PathNotFound,
                 format!(
-                    "the {name} directory does not exist; correct the path, make it, or let \
-                     `MailServer::builder().create_directories()` do it"
+                    "the {name} directory does not exist; correct the path, or let \
+                     `MailServer::builder().create_directories()` make it, for a server that fills \
+                     Maildirs as one"
                 ),
             )
             .with_path(path)),

@@ -72,7 +72,7 @@ impl Postfix {
         // As users copy it, but for the places and the domains of this test.
         let shared = include_str!("../../examples/postfix/shared-maildir.cf")
             .replace("= example.com", "= example.org example.com")
-            .replace("/var/mail", &at("mail"))
+            .replace("/var/lib/cdonts", &at("mail"))
             .replace(
                 "uid_maps = static:1000",
                 &format!("uid_maps = static:{}", id("-u")),
