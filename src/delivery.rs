@@ -16,11 +16,11 @@ pub(crate) use counters::Counters;
 pub use counters::Counts;
 pub(crate) use events::{Event, tell};
 pub use foreign::Delivered;
-pub(crate) use foreign::{deliver, without_doubles};
+pub(crate) use foreign::{deliver, deliver_pickup, without_doubles};
 pub(crate) use handover::Handover;
 #[cfg(feature = "listen")]
 pub(crate) use queue::MOST_HOPS;
-pub(crate) use queue::{Clock, Queue, list as list_queue};
+pub(crate) use queue::{Clock, Queue, due, list as list_queue, work_off_some};
 pub use queue::{QueuedMessage, RetrySchedule};
 pub(crate) use recover::{has_committed, recover};
 pub(crate) use spool::{Pickup, Spool};

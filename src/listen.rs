@@ -4,11 +4,13 @@
 //! to is in the Inboxes. Line ends are taken at their word: where a lone CR or LF stands, one
 //! program could see the end of a message that another does not, so such a message is refused.
 
+mod path;
 mod session;
 mod wire;
 
 use std::fmt;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -210,6 +212,15 @@ impl fmt::Debug for Listening {
     }
 }
 
+/// A client's place among those that are served at once.
+struct Place<'s>(&'s Shared);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Serves clients, each in a thread, until the end.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     std::thread::scope(|scope| {
@@ -217,7 +228,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             if shared.ends.load(Ordering::Acquire) {
                 break;
             }
-            let Ok(stream) = stream else { continue };
+            let Ok(stream) = stream else {
+                // No descriptor is left, for one: that passes.
+                std::thread::sleep(Duration::from_millis(50));
+                continue;
+            };
             let most = shared.listener.connections;
             if shared.busy.fetch_add(1, Ordering::AcqRel) >= most {
                 shared.busy.fetch_sub(1, Ordering::AcqRel);
@@ -234,12 +249,19 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 open.retain(|one| one.strong_count() > 0);
                 open.push(Arc::downgrade(&handle));
             }
-            scope.spawn(move || {
+            let place = Place(shared);
+            let serve = move || {
                 let listener = &shared.listener;
-                Session::new(listener, stream, &shared.ends).serve();
+                // One client that goes wrong is not the others' end.
+                let served = catch_unwind(AssertUnwindSafe(|| {
+                    Session::new(listener, stream, &shared.ends).serve();
+                }));
+                drop(served);
                 wire::close(&handle);
-                shared.busy.fetch_sub(1, Ordering::AcqRel);
-            });
+                drop(place);
+            };
+            // Without a thread the client is gone, and may come again.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, serve);
         }
         // Who waits for a command is not waited for; a message in hand is settled.
         let open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -148,7 +148,7 @@ impl MailServer {
     /// [`Configuration`](ErrorKind::Configuration) without Pickup, or with neither local domain nor
     /// relay. What concerns one file is a [problem](Delivered::problems), not an error.
     pub fn deliver_now(&self) -> Result<Delivered> {
-        delivery::deliver(self.spool(), &|| false)
+        delivery::deliver(self.spool())
     }
 
     /// The messages that wait for a relay, the oldest first; empty without one.

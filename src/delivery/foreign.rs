@@ -72,35 +72,56 @@ impl Delivered {
     }
 }
 
-/// Delivers what is complete in Pickup now, and what is due in the queue, until `stops` says to end
-/// after what is in hand.
-pub(crate) fn deliver(spool: &Spool, stops: &(dyn Fn() -> bool + Sync)) -> Result<Delivered> {
+/// Delivers what is complete in Pickup now, and what is due in the queue.
+pub(crate) fn deliver(spool: &Spool) -> Result<Delivered> {
+    let mut done = deliver_pickup(spool, &|| false)?;
+    done.problems
+        .extend(super::queue::work_off(spool, &|| false)?);
+    Ok(done)
+}
+
+/// Delivers what is complete in Pickup now, until `stops` says to end after what is in hand.
+pub(crate) fn deliver_pickup(
+    spool: &Spool,
+    stops: &(dyn Fn() -> bool + Sync),
+) -> Result<Delivered> {
     let mut done = Delivered {
         problems: super::recover::recover(spool)?,
         ..Delivered::default()
     };
     let delivers = !spool.local_domains.is_empty() || spool.queue.is_some();
     let is_ours = |pickup: &&Pickup| delivers && pickup.format == PickupFormat::Iis;
-    let Some(pickup) = spool.pickup.as_ref().filter(is_ours) else {
+    if let Some(pickup) = spool.pickup.as_ref().filter(is_ours) {
+        take(spool, pickup, stops, &mut done)?;
+    } else if spool.queue.is_none() {
         return Err(Error::new(
             ErrorKind::Configuration,
             "only a mail server with a Pickup of its own and a local domain or a relay delivers; set \
              them with `local_domain` and `relay`",
         ));
-    };
+    }
+    Ok(done)
+}
+
+/// Takes what is complete in Pickup.
+fn take(
+    spool: &Spool,
+    pickup: &Pickup,
+    stops: &(dyn Fn() -> bool + Sync),
+    done: &mut Delivered,
+) -> Result<()> {
     for (name, stamp) in complete_files(pickup, &mut done.problems)? {
         if stops() {
-            return Ok(done);
+            return Ok(());
         }
-        match deliver_file(spool, pickup, &name, stamp, &mut done) {
+        match deliver_file(spool, pickup, &name, stamp, done) {
             // Another delivery was faster.
             Err(error) if error.kind() == ErrorKind::PathNotFound => {}
             Err(error) => done.problems.push(error.into()),
             Ok(()) => {}
         }
     }
-    done.problems.extend(super::queue::work_off(spool, stops)?);
-    Ok(done)
+    Ok(())
 }
 
 /// The files that were written to their end; waits at most one settle period.

@@ -219,9 +219,9 @@ impl<'a> Committed<'a> {
             let to = self.spool.dir(folder).ok_or_else(|| no_folder(folder))?;
             for name in from.all_names()? {
                 let moved = if is_state(folder, &name) {
-                    replace(&from, &name, to)
+                    replace(&from, &name, &to)
                 } else {
-                    move_copy(&from, &name, to)
+                    move_copy(&from, &name, &to)
                 };
                 remember(moved, problems);
             }

@@ -33,7 +33,7 @@ use crate::fs::{Dir, Lock, Stamp};
 use crate::profile::Profile;
 use crate::store::FileBytes;
 use crate::transport::{Copy, Folder, OutFile, Transport};
-pub(crate) use attempt::{MOST_HOPS, work_off};
+pub(crate) use attempt::{MOST_HOPS, due, work_off, work_off_some};
 pub use schedule::RetrySchedule;
 use ticket::{Ticket, Waiting, seconds, time_of};
 
@@ -50,8 +50,20 @@ pub(crate) struct Queue {
     /// So many messages at once for one destination.
     pub(crate) at_once: usize,
     pub(crate) clock: Option<Box<Clock>>,
+    /// What is known of messages whose outcome could not be written down.
+    pub(crate) memos: Mutex<HashMap<String, Memo>>,
+    /// Destinations that could not be reached, and until when they rest.
+    pub(crate) resting: Mutex<HashMap<String, u64>>,
     /// The time of the directory when nothing in it was due, and until when that holds.
     pub(crate) rest: Mutex<Option<(Stamp, u64)>>,
+}
+
+/// Who has a message already, though the disk does not say so, and when to try again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memo {
+    accepted: HashSet<String>,
+    attempts: u32,
+    not_before: u64,
 }
 
 /// A clock may be this coarse: a directory that is younger proves nothing about what came since.
@@ -89,6 +101,13 @@ impl Queue {
 
     fn way(&self, destination: &str) -> Option<&Arc<dyn Transport>> {
         self.routes.get(destination).or(self.relay.as_ref())
+    }
+
+    /// Whether it is to be tried. A clock that was ahead when the time was set does not hold it up.
+    fn is_due(&self, ticket: &Ticket) -> bool {
+        let now = self.now();
+        let latest = now.saturating_add(self.schedule.longest_wait().as_secs());
+        ticket.next <= now || ticket.next > latest
     }
 
     fn now(&self) -> u64 {
@@ -182,6 +201,9 @@ impl QueuedMessage {
         ticket.next = 0;
         file.replace_ticket(spool, &ticket)?;
         drop(lock);
+        if let Some(queue) = &spool.queue {
+            queue.wake(&self.id);
+        }
         Ok(())
     }
 
@@ -324,6 +346,62 @@ struct QueueFile {
     ticket: Ticket,
 }
 
+/// What is written of a message; `None` before the first attempt.
+fn read_ticket(queue: &Queue, id: &str) -> Result<Option<Ticket>> {
+    let file = match queue.dir.open(state_name(id)) {
+        Err(failure) if failure.is_gone() => return Ok(None),
+        opened => opened?,
+    };
+    let path = file.path().to_owned();
+    let state = FileBytes::new(file)?;
+    let text = String::from_utf8(read_range(&state, 0, state.len())?);
+    let ticket = text.ok().and_then(|text| Ticket::decode(&text));
+    let ticket = ticket.ok_or_else(|| {
+        let text = "this state of the queue cannot be understood; remove it to send the message to \
+                    all its recipients again";
+        Error::new(ErrorKind::Corrupt, text).with_path(path)
+    })?;
+    Ok(Some(ticket))
+}
+
+/// The same, by the message itself where nothing is written yet; `None` if it is gone.
+fn ticket_of(spool: &Spool, queue: &Queue, id: &str) -> Result<Option<Ticket>> {
+    match read_ticket(queue, id)? {
+        Some(ticket) => Ok(Some(ticket)),
+        None => Ok(QueueFile::open(spool, queue, id)?.map(|file| file.ticket)),
+    }
+}
+
+/// Who sweeps locks holds each for a moment.
+fn take_lock(spool: &Spool, id: &str) -> Result<Option<Lock>> {
+    let dirs = spool.state.ensure()?;
+    for _ in 0..3 {
+        if let Some(lock) = dirs.take(id)? {
+            return Ok(Some(lock));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(None)
+}
+
+/// The beginning of a file: its run and the header section, and little more.
+fn head_of(bytes: &dyn Bytes, spool: &Spool) -> Result<Vec<u8>> {
+    const FIRST: u64 = 16 * 1024;
+    // A run is one short line for each recipient.
+    let most = (spool.limits.recipients as u64).saturating_mul(400);
+    let most = most.saturating_add(spool.limits.header_section as u64);
+    let mut wanted = FIRST;
+    loop {
+        let head = read_range(bytes, 0, wanted.min(most))?;
+        let is_all = head.len() as u64 == bytes.len();
+        // Behind the run is the header section, and an empty line ends it.
+        if is_all || wanted >= most || header_end(&head).is_some() {
+            return Ok(head);
+        }
+        wanted = wanted.saturating_mul(4);
+    }
+}
+
 /// Whether a state of the message is handed over and not in its place yet.
 fn is_handed_over(spool: &Spool, id: &str) -> Result<bool> {
     let Some(dirs) = spool.state.existing()? else {
@@ -347,7 +425,7 @@ fn hold(spool: &Spool, id: &str) -> Result<Option<(Option<QueueFile>, Lock)>> {
     let Some(queue) = &spool.queue else {
         return Ok(None);
     };
-    let Some(lock) = spool.state.ensure()?.take(id)? else {
+    let Some(lock) = take_lock(spool, id)? else {
         return Ok(None);
     };
     if super::has_committed(spool)? {
@@ -377,36 +455,22 @@ impl QueueFile {
         let path = file.path().to_owned();
         let corrupt = |text: &str| Error::new(ErrorKind::Corrupt, text).with_path(&path);
         let bytes: Arc<dyn Bytes> = Arc::new(FileBytes::new(file)?);
-        // A run is one short line for each recipient.
-        let most = (spool.limits.recipients as u64).saturating_mul(400);
-        let most = most.saturating_add(spool.limits.header_section as u64);
-        let head = read_range(bytes.as_ref(), 0, most)?;
+        let head = head_of(bytes.as_ref(), spool)?;
         let run = match read_run(Profile::IisDrop, &head, head.len() as u64 == bytes.len()) {
             Head::Run(run) if !run.recipients.is_empty() => run,
             _ => return Err(corrupt("this file of the queue has no envelope; remove it")),
         };
         let below = head.get(run.end..).unwrap_or_default();
         let end = header_end(below).unwrap_or(below.len());
-        let ticket = match queue.dir.open(state_name(id)) {
-            Err(failure) if failure.is_gone() => Ticket {
+        let ticket = match read_ticket(queue, id)? {
+            Some(ticket) => ticket,
+            None => Ticket {
                 queued: seconds(modified),
                 next: 0,
                 attempts: 0,
                 is_told: false,
                 waiting: run.recipients.iter().map(waiting).collect(),
             },
-            opened => {
-                let file = opened?;
-                let path = file.path().to_owned();
-                let state = FileBytes::new(file)?;
-                let text = String::from_utf8(read_range(&state, 0, state.len())?);
-                let ticket = text.ok().and_then(|text| Ticket::decode(&text));
-                ticket.ok_or_else(|| {
-                    let text = "this state of the queue cannot be understood; remove it to send \
-                                the message to all its recipients again";
-                    Error::new(ErrorKind::Corrupt, text).with_path(path)
-                })?
-            }
         };
         Ok(Some(Self {
             id: id.to_owned(),

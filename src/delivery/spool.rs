@@ -1,8 +1,8 @@
 //! The directories of one mail server and the rules under which they are used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::counters::Counters;
 use super::queue::Queue;
@@ -36,7 +36,7 @@ pub(crate) struct Spool {
     pub(crate) state: Arc<State>,
     /// Made when the first message goes there.
     pub(crate) badmail: Option<PathBuf>,
-    pub(crate) badmail_opened: OnceLock<Dir>,
+    pub(crate) badmail_opened: Mutex<Option<Dir>>,
     /// In comparison form.
     pub(crate) local_domains: Vec<String>,
     pub(crate) case_sensitive: bool,
@@ -58,13 +58,19 @@ impl Spool {
         self.queue.as_ref()?.destination(address.domain())
     }
 
-    pub(crate) fn dir(&self, folder: Folder) -> Option<&Dir> {
+    pub(crate) fn dir(&self, folder: Folder) -> Option<Dir> {
         match folder {
-            Folder::Drop => self.drop.as_ref().map(|drop| drop.root()),
-            Folder::Pickup => self.pickup.as_ref().map(|pickup| &pickup.dir),
-            Folder::Queue => self.queue.as_ref().map(|queue| &queue.dir),
-            Folder::Badmail => self.badmail_opened.get(),
+            Folder::Drop => self.drop.as_ref().map(|drop| drop.root().clone()),
+            Folder::Pickup => self.pickup.as_ref().map(|pickup| pickup.dir.clone()),
+            Folder::Queue => self.queue.as_ref().map(|queue| queue.dir.clone()),
+            Folder::Badmail => self.badmail_lock().clone(),
         }
+    }
+
+    fn badmail_lock(&self) -> MutexGuard<'_, Option<Dir>> {
+        self.badmail_opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_stuffed(&self, folder: Folder) -> bool {
@@ -81,21 +87,31 @@ impl Spool {
         }
     }
 
-    /// Opens Badmail, and makes it when it is missing.
+    /// Opens Badmail, and makes it when it is missing: also when somebody has removed it since.
     pub(crate) fn open_badmail(&self) -> Result<()> {
-        if self.badmail_opened.get().is_some() {
-            return Ok(());
-        }
         let Some(path) = &self.badmail else {
             return Err(Error::new(
                 ErrorKind::Configuration,
                 "the mail server has no Pickup, so that it has no Badmail either",
             ));
         };
+        let mut opened = self.badmail_lock();
+        if let Some(dir) = opened.as_ref()
+            && is_still(dir, path, &self.probe)
+        {
+            return Ok(());
+        }
         Dir::make_path(path, self.modes, &self.probe)?;
-        let dir = Dir::open_path(path, self.modes, &self.probe)?;
-        // Somebody may have opened it meanwhile: it is the same directory.
-        let _ = self.badmail_opened.set(dir);
+        *opened = Some(Dir::open_path(path, self.modes, &self.probe)?);
         Ok(())
+    }
+}
+
+/// Whether the directory that was opened is the one that is there.
+fn is_still(dir: &Dir, path: &Path, probe: &Probe) -> bool {
+    let now = Dir::open_path(path, Modes::default(), probe).and_then(|now| now.own_stat());
+    match (now, dir.own_stat()) {
+        (Ok(now), Ok(ours)) => (now.device, now.stamp.inode) == (ours.device, ours.stamp.inode),
+        _ => false,
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use smtp_proto::{MailFrom, RcptTo, Request};
+use smtp_proto::Request;
 
+use super::path::Path;
 use super::wire::{Line, Wire};
 use super::{Listener, Protocol};
 use crate::delivery::{MOST_HOPS, Spool};
@@ -17,7 +18,6 @@ use crate::format::body::{self, BodyReader};
 use crate::format::bytes::{Bytes, read_range};
 use crate::format::encode::Sink;
 use crate::format::envelope::header_end;
-use crate::format::field::quoted;
 use crate::format::fields;
 use crate::fs::NewFile;
 use crate::state::new_id;
@@ -112,6 +112,20 @@ impl<'l> Session<'l> {
             self.wire.say("421 4.3.2 closing\r\n")?;
             return Ok(false);
         }
+        let text = String::from_utf8_lossy(&line).into_owned();
+        let verb = text.get(..4).unwrap_or_default();
+        if verb.eq_ignore_ascii_case("MAIL") {
+            return match Path::of(&text, "MAIL FROM:") {
+                Some(from) => self.mail(&from),
+                None => self.wrong("501 5.5.4 it is MAIL FROM:<address>"),
+            };
+        }
+        if verb.eq_ignore_ascii_case("RCPT") {
+            return match Path::of(&text, "RCPT TO:") {
+                Some(to) => self.rcpt(&to),
+                None => self.wrong("501 5.5.4 it is RCPT TO:<address>"),
+            };
+        }
         match Request::parse(&mut line.iter()) {
             Ok(request) => self.answer(request.into_owned()),
             Err(_) => self.wrong("500 5.5.2 this command is not understood"),
@@ -124,10 +138,17 @@ impl<'l> Session<'l> {
             self.wire.say("421 4.7.0 too many errors; goodbye\r\n")?;
             return Ok(false);
         }
-        self.say(reply)
+        self.refuse(reply)
+    }
+
+    /// A refusal that says nothing about the client.
+    fn refuse(&mut self, reply: &str) -> Goes {
+        self.wire.say(&format!("{reply}\r\n"))?;
+        Ok(true)
     }
 
     fn say(&mut self, reply: &str) -> Goes {
+        self.errors = 0;
         self.wire.say(&format!("{reply}\r\n"))?;
         Ok(true)
     }
@@ -138,8 +159,6 @@ impl<'l> Session<'l> {
             Request::Lhlo { host } if is_lmtp => self.greet(host, true),
             Request::Ehlo { host } if !is_lmtp => self.greet(host, true),
             Request::Helo { host } if !is_lmtp => self.greet(host, false),
-            Request::Mail { from } => self.mail(&from),
-            Request::Rcpt { to } => self.rcpt(&to),
             Request::Data => self.data(),
             Request::Rset => {
                 self.transaction = None;
@@ -192,7 +211,7 @@ impl<'l> Session<'l> {
         Ok(true)
     }
 
-    fn mail(&mut self, from: &MailFrom<String>) -> Goes {
+    fn mail(&mut self, from: &Path<'_>) -> Goes {
         if self.hello.is_none() {
             return self.wrong("503 5.5.1 say hello first");
         }
@@ -200,12 +219,25 @@ impl<'l> Session<'l> {
             return self.wrong("503 5.5.1 a transaction is under way");
         }
         let most = self.spool.limits.message;
-        if from.size as u64 > most {
-            return self.say(&format!("552 5.3.4 a message has at most {most} octets"));
+        let size = from.parameter("SIZE").map(str::parse::<u64>);
+        match size {
+            Some(Err(_)) => return self.wrong("501 5.5.4 SIZE is a number of octets"),
+            Some(Ok(size)) if size > most => {
+                let reply = format!("552 5.3.4 a message has at most {most} octets");
+                return self.refuse(&reply);
+            }
+            _ => {}
         }
-        let sender = match from.address.as_str() {
+        let body = from.parameter("BODY").unwrap_or("7BIT");
+        if !["7BIT", "8BITMIME"]
+            .iter()
+            .any(|one| body.eq_ignore_ascii_case(one))
+        {
+            return self.wrong("501 5.5.4 BODY is 7BIT or 8BITMIME");
+        }
+        let sender = match from.address {
             "" => Ok(None),
-            address => parse(address).map(Some),
+            _ => from.mailbox().map(Some),
         };
         match sender {
             Ok(sender) => {
@@ -213,20 +245,27 @@ impl<'l> Session<'l> {
                 self.transaction = Some(Transaction { sender, recipients });
                 self.say("250 2.1.0 ok")
             }
-            Err(reason) => self.wrong(&format!("553 5.1.7 the address {reason}")),
+            Err(reason) => self.refuse(&format!("553 5.1.7 the address {reason}")),
         }
     }
 
-    fn rcpt(&mut self, to: &RcptTo<String>) -> Goes {
+    fn rcpt(&mut self, to: &Path<'_>) -> Goes {
+        let postmaster = format!("postmaster@{}", self.domain());
         let Some(transaction) = &mut self.transaction else {
             return self.wrong("503 5.5.1 MAIL comes first");
         };
-        let address = match parse(&to.address) {
+        // He has no domain where it is this server's (RFC 5321 section 4.5.1).
+        let address = if to.address.eq_ignore_ascii_case("postmaster") {
+            Address::parse(&postmaster)
+        } else {
+            to.mailbox()
+        };
+        let address = match address {
             Ok(address) => address,
-            Err(reason) => return self.wrong(&format!("553 5.1.3 the address {reason}")),
+            Err(reason) => return self.refuse(&format!("553 5.1.3 the address {reason}")),
         };
         if !self.spool.is_local(&address) {
-            return self.wrong("550 5.7.1 mail is taken for this machine's own domains alone");
+            return self.refuse("550 5.7.1 mail is taken for this machine's own domains alone");
         }
         if transaction.recipients.len() >= self.spool.limits.recipients {
             return self.say("452 4.5.3 too many recipients");
@@ -250,7 +289,13 @@ impl<'l> Session<'l> {
             size: 0,
             failed: None,
         };
-        let message = self.wire.message(|block| incoming.take(block))?;
+        let message = match self.wire.message(|block| incoming.take(block)) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                self.refuse("552 5.3.4 the message is too large, and has no end; goodbye")?;
+                return Ok(false);
+            }
+            message => message?,
+        };
         let reply = if message.is_odd {
             "550 5.6.11 a CR or LF stands alone in the message".to_owned()
         } else {
@@ -351,14 +396,6 @@ impl<'l> Session<'l> {
             rfc5322(SystemTime::now())
         )
     }
-}
-
-/// An address as the parser of commands gives it: a quoted local-part without its quotes.
-fn parse(text: &str) -> Result<Address, &'static str> {
-    Address::parse(text).or_else(|reason| match text.rsplit_once('@') {
-        Some((local, domain)) => Address::parse(&format!("{}@{domain}", quoted(local))),
-        None => Err(reason),
-    })
 }
 
 fn message_id(section: &[u8]) -> String {

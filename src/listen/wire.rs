@@ -84,6 +84,7 @@ pub(super) enum Line {
 impl Wire {
     pub(super) fn new(stream: TcpStream, timeout: Duration) -> Self {
         let _ = stream.set_nodelay(true);
+        let timeout = timeout.min(Duration::from_hours(24));
         let deadline = Instant::now() + timeout;
         Self {
             stream: Stream::Plain(Timed { stream, deadline }),

@@ -6,7 +6,7 @@ mod relaying;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use check::{absolute, check_local_delivery, check_one_file_system, configuration, is_directory};
@@ -304,7 +304,7 @@ impl MailServerBuilder {
             badmail: self.badmail(pickup.as_ref())?,
             queue,
             counters: Counters::default(),
-            badmail_opened: OnceLock::new(),
+            badmail_opened: Mutex::default(),
             pickup: pickup.map(|dir| self.pickup(dir)),
             drop: drop.map(Arc::new),
             state,

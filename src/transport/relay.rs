@@ -152,6 +152,18 @@ impl RelayMessage<'_> {
         self.recipients
     }
 
+    /// The same message to some of its recipients.
+    #[cfg(feature = "smtp")]
+    pub(crate) fn to<'r>(&'r self, recipients: &'r [String]) -> RelayMessage<'r> {
+        RelayMessage {
+            id: self.id,
+            reverse_path: self.reverse_path,
+            recipients,
+            bytes: Arc::clone(&self.bytes),
+            range: self.range.clone(),
+        }
+    }
+
     /// Octets that [`write_to`](RelayMessage::write_to) writes.
     pub fn size(&self) -> u64 {
         self.range.end.saturating_sub(self.range.start)
@@ -162,7 +174,27 @@ impl RelayMessage<'_> {
     /// # Errors
     /// When the file cannot be read, or the writer fails.
     pub fn write_to(&self, to: &mut dyn Write) -> io::Result<u64> {
-        let mut reader = BodyReader::raw(Arc::clone(&self.bytes), self.range.clone(), false);
+        self.content().write_to(to)
+    }
+
+    /// Its octets alone.
+    pub(crate) fn content(&self) -> RelayContent {
+        RelayContent {
+            bytes: Arc::clone(&self.bytes),
+            range: self.range.clone(),
+        }
+    }
+}
+
+/// The octets of a message that is handed on.
+pub(crate) struct RelayContent {
+    bytes: Arc<dyn Bytes>,
+    range: Range<u64>,
+}
+
+impl RelayContent {
+    pub(crate) fn write_to(self, to: &mut dyn Write) -> io::Result<u64> {
+        let mut reader = BodyReader::raw(self.bytes, self.range, false);
         let mut failed = None;
         let copied = body::copy(&mut reader, |block| -> Result<()> {
             to.write_all(block).map_err(|error| {

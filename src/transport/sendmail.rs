@@ -1,9 +1,10 @@
 //! The way out by the `sendmail` program, which every Unix mail server has.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use super::relay::{Outcome, RelayMessage, Reply, Transport};
@@ -56,57 +57,93 @@ impl Sendmail {
     }
 
     fn run(&self, message: &RelayMessage<'_>) -> Result<Outcome, String> {
-        let doing = |text: &str, error: std::io::Error| {
-            format!("{}: {text}: {error}", self.program.display())
-        };
-        let mut child = Command::new(&self.program)
+        let doing =
+            |text: &str, error: io::Error| format!("{}: {text}: {error}", self.program.display());
+        let mut command = Command::new(&self.program);
+        command
             .args(arguments(message)?)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::piped());
+        // What it starts itself ends with it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command
             .spawn()
             .map_err(|error| doing("it cannot be started", error))?;
         let (input, errors) = (child.stdin.take(), child.stderr.take());
-        let (written, status, said) = std::thread::scope(|scope| {
-            let write = scope.spawn(move || {
-                let mut input = input.ok_or(std::io::ErrorKind::BrokenPipe)?;
-                message.write_to(&mut input)?;
-                input.flush()
-            });
-            let said = scope.spawn(move || errors.map(last_of).unwrap_or_default());
-            let status = self.wait(&mut child);
-            let written = write
-                .join()
-                .unwrap_or(Err(std::io::ErrorKind::Other.into()));
-            (written, status, said.join().unwrap_or_default())
+        // Neither is waited for without end: somebody it has started may hold its pipes.
+        let content = message.content();
+        let written = beside(move || {
+            let mut input = input.ok_or(io::ErrorKind::BrokenPipe)?;
+            content.write_to(&mut input)?;
+            input.flush()
         });
-        let status = status.map_err(|error| doing("it does not end", error))?;
-        match (written, status.success()) {
-            (Ok(()), true) => Ok(Outcome::Accepted(Reply::new(0, "2.0.0", said))),
+        let said = beside(move || errors.map(last_of).unwrap_or_default());
+        let status = self.wait(&mut child);
+        let said = said.recv_timeout(PATIENCE).unwrap_or_default();
+        let written = written
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match (written, status) {
+            // It has all of the message, and may have sent it.
+            (Ok(()), Err(error)) => {
+                let text = doing("it does not end", error);
+                Ok(Outcome::Unknown(Reply::new(0, "4.3.0", text)))
+            }
+            (Err(_), Err(error)) => Err(doing("it does not end", error)),
+            (Ok(()), Ok(status)) if status.success() => {
+                Ok(Outcome::Accepted(Reply::new(0, "2.0.0", said)))
+            }
             // It ended well on half a message: whether it sent that, nobody knows.
-            (Err(error), true) => Ok(Outcome::Unknown(Reply::new(
-                0,
-                "4.3.0",
-                doing("it did not read", error),
-            ))),
-            (_, false) => Ok(refusal(status, &said)),
+            (Err(error), Ok(status)) if status.success() => {
+                let text = doing("it did not read all of the message", error);
+                Ok(Outcome::Unknown(Reply::new(0, "4.3.0", text)))
+            }
+            (_, Ok(status)) => Ok(refusal(status, &said)),
         }
     }
 
-    fn wait(&self, child: &mut Child) -> std::io::Result<ExitStatus> {
+    fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
         let begin = Instant::now();
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }
             if begin.elapsed() > self.timeout {
-                child.kill()?;
+                end(child);
                 child.wait()?;
-                return Err(std::io::ErrorKind::TimedOut.into());
+                return Err(io::ErrorKind::TimedOut.into());
             }
             std::thread::sleep(Duration::from_millis(2));
         }
     }
+}
+
+/// How long what it says is waited for when it has ended.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs work in a thread, and gives its result when it is there.
+fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (give, result) = mpsc::channel();
+    let run = move || {
+        let _ = give.send(work());
+    };
+    // Without a thread there is no result, as with one that takes too long.
+    let _ = std::thread::Builder::new().spawn(run);
+    result
+}
+
+/// Ends it, and on unix all that it has started.
+fn end(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
 }
 
 /// No dot ends the message, and everything behind `--` is an address, whatever it looks like.

@@ -123,7 +123,7 @@ pub(crate) fn prepare(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Prepared
         let dir = spool.dir(single.folder).ok_or_else(no_way)?;
         let mut copier = Copier::new(outgoing.content, spool.durable);
         let stuffed = spool.is_stuffed(single.folder);
-        let written = publish::prepare(dir, &single.name, |file| {
+        let written = publish::prepare(&dir, &single.name, |file| {
             copier.write(single, stuffed, file)
         })?;
         if let Some(file) = written {
@@ -139,7 +139,7 @@ fn publish_single(spool: &Spool, copy: &Copy<'_>, content: &Content<'_>) -> Resu
     let dir = spool.dir(copy.folder).ok_or_else(no_way)?;
     let mut copier = Copier::new(content, spool.durable);
     let stuffed = spool.is_stuffed(copy.folder);
-    let problem = publish(dir, &copy.name, &spool.state, spool.durable, |file| {
+    let problem = publish(&dir, &copy.name, &spool.state, spool.durable, |file| {
         copier.write(copy, stuffed, file)
     })?;
     Ok(problem.into_iter().collect())

@@ -1,16 +1,17 @@
 //! One round of the queue: what is due is handed to its relay, and what it answers is written down.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::report::{Action, Report, Told};
-use super::{Queue, QueueFile, Waiting, hold, names};
+use super::{Queue, QueueFile, Ticket, Waiting, hold, names, ticket_of};
 use crate::delivery::counters::add;
 use crate::delivery::{Event, Spool, tell};
 use crate::error::{Problem, Result};
 use crate::format::fields;
-use crate::transport::{Outcome, RelayMessage, Reply};
+use crate::transport::{Outcome, RelayMessage, Reply, Transport};
 
 /// So many servers a message may have come by (RFC 5321 section 6.3): more is a loop.
 pub(crate) const MOST_HOPS: usize = 50;
@@ -18,60 +19,91 @@ pub(crate) const MOST_HOPS: usize = 50;
 /// Tries what is due, until `stops` says to end after what is in hand; returns what could not be
 /// done.
 pub(crate) fn work_off(spool: &Spool, stops: &(dyn Fn() -> bool + Sync)) -> Result<Vec<Problem>> {
+    let Due {
+        by_destination,
+        mut problems,
+    } = due(spool)?;
+    std::thread::scope(|scope| {
+        let work = |ids| scope.spawn(move || work_off_some(spool, ids, stops));
+        let threads: Vec<_> = by_destination.into_values().map(work).collect();
+        for thread in threads {
+            problems.extend(thread.join().unwrap_or_default());
+        }
+    });
+    Ok(problems)
+}
+
+/// What is to be tried now.
+#[derive(Default)]
+pub(crate) struct Due {
+    /// Ids of messages.
+    pub(crate) by_destination: HashMap<String, Vec<String>>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+pub(crate) fn due(spool: &Spool) -> Result<Due> {
+    let mut due = Due::default();
     let Some(queue) = &spool.queue else {
-        return Ok(Vec::new());
+        return Ok(due);
     };
     if queue.rests()? {
-        return Ok(Vec::new());
+        return Ok(due);
     }
     let before = queue.rested_stamp();
-    let mut due: HashMap<String, Vec<String>> = HashMap::new();
-    let mut problems = Vec::new();
     let names = names(queue)?;
     if let Err(error) = names.sweep(spool, queue) {
-        problems.push(error.into());
+        due.problems.push(error.into());
     }
     let mut next = u64::MAX;
     for id in names.messages {
-        match QueueFile::open(spool, queue, &id) {
-            Ok(Some(file)) if file.ticket.next <= queue.now() => {
-                due.entry(destination(queue, &file)).or_default().push(id);
+        match ticket_of(spool, queue, &id) {
+            Ok(Some(ticket)) if queue.is_due(&ticket) && !queue.must_wait(&id) => {
+                let destination = destination(queue, &ticket);
+                due.by_destination.entry(destination).or_default().push(id);
             }
-            Ok(Some(file)) => next = next.min(file.ticket.next),
+            Ok(Some(ticket)) => next = next.min(ticket.next),
             Ok(None) => {}
-            Err(error) => problems.push(error.into()),
+            Err(error) => due.problems.push(error.into()),
         }
     }
-    if due.is_empty() && problems.is_empty() {
+    if due.by_destination.is_empty() && due.problems.is_empty() {
         queue.rest_until(before, next);
     }
-    let problems = Mutex::new(problems);
+    Ok(due)
+}
+
+/// Tries messages of one destination, so many at once.
+pub(crate) fn work_off_some(
+    spool: &Spool,
+    ids: Vec<String>,
+    stops: &(dyn Fn() -> bool + Sync),
+) -> Vec<Problem> {
+    let Some(queue) = &spool.queue else {
+        return Vec::new();
+    };
+    let threads = queue.at_once.min(ids.len());
+    let (ids, problems) = (Mutex::new(ids), Mutex::new(Vec::new()));
+    let next = || ids.lock().ok()?.pop().filter(|_| !stops());
     std::thread::scope(|scope| {
-        for ids in due.into_values() {
-            let threads = queue.at_once.min(ids.len());
-            let ids = Arc::new(Mutex::new(ids));
-            for _ in 0..threads {
-                let (ids, problems) = (Arc::clone(&ids), &problems);
-                scope.spawn(move || {
-                    let next = || ids.lock().ok()?.pop().filter(|_| !stops());
-                    while let Some(id) = next() {
-                        if let Err(error) = attempt(spool, queue, &id)
-                            && let Ok(mut problems) = problems.lock()
-                        {
-                            problems.push(error.into());
-                        }
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(id) = next() {
+                    if let Err(error) = attempt(spool, queue, &id)
+                        && let Ok(mut problems) = problems.lock()
+                    {
+                        problems.push(error.into());
                     }
-                });
-            }
+                }
+            });
         }
     });
-    Ok(problems.into_inner().unwrap_or_default())
+    problems.into_inner().unwrap_or_default()
 }
 
 /// Where the first of those who wait is to be reached; all of a file have the same, unless the
 /// ways were changed since.
-fn destination(queue: &Queue, file: &QueueFile) -> String {
-    let first = file.ticket.waiting.first();
+fn destination(queue: &Queue, ticket: &Ticket) -> String {
+    let first = ticket.waiting.first();
     let found = first.and_then(|one| queue.destination(domain(&one.address)));
     found.unwrap_or_default().to_owned()
 }
@@ -88,7 +120,7 @@ fn attempt(spool: &Spool, queue: &Queue, id: &str) -> Result<()> {
     let Some(file) = file else {
         return lock.release().map_err(Into::into);
     };
-    if file.ticket.next > queue.now() {
+    if !queue.is_due(&file.ticket) {
         // Somebody else was faster.
         return Ok(());
     }
@@ -106,24 +138,110 @@ fn attempt(spool: &Spool, queue: &Queue, id: &str) -> Result<()> {
             "the message has come by too many servers: a loop",
         );
         vec![Outcome::Refused(reply); file.ticket.waiting.len()]
+    } else if queue.rests_now(&destination(queue, &file.ticket)) {
+        if !queue.schedule.is_expired(age) {
+            // Its turn comes when the destination can be reached again.
+            return Ok(());
+        }
+        let reply = Reply::new(0, "4.4.1", "the relay could not be reached");
+        vec![Outcome::Deferred(reply); file.ticket.waiting.len()]
     } else {
-        hand_on(queue, &file)
+        let outcomes = hand_on(queue, &file);
+        queue.remember(&file, &outcomes);
+        outcomes
     };
-    if settle(spool, queue, &file, &outcomes, age)? {
+    let is_done = settle(spool, queue, &file, &outcomes, age)?;
+    queue.forget(&file.id);
+    if is_done {
         lock.release()?;
     }
     Ok(())
+}
+
+/// How long a destination rests that could not be reached.
+const REST: u64 = 60;
+
+impl Queue {
+    /// Whether an outcome that could not be written holds the message up.
+    fn must_wait(&self, id: &str) -> bool {
+        let memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
+        memos
+            .get(id)
+            .is_some_and(|memo| memo.not_before > self.now())
+    }
+
+    /// Who has the message by now, until that is written down; a disk that is full must not have
+    /// them get it at every round.
+    fn remember(&self, file: &QueueFile, outcomes: &[Outcome]) {
+        let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
+        let memo = memos.entry(file.id.clone()).or_default();
+        for (one, outcome) in file.ticket.waiting.iter().zip(outcomes) {
+            if matches!(outcome, Outcome::Accepted(_)) {
+                memo.accepted.insert(one.address.clone());
+            }
+        }
+        memo.attempts = memo.attempts.saturating_add(1);
+        let wait = self.schedule.wait(memo.attempts).as_secs();
+        memo.not_before = self.now().saturating_add(wait);
+        drop(memos);
+        // Nobody answered: the others need not find that out one by one.
+        let is_unreached = |outcome: &Outcome| match outcome {
+            Outcome::Deferred(reply) => reply.code() == 0 && reply.enhanced() == "4.4.1",
+            _ => false,
+        };
+        if !outcomes.is_empty() && outcomes.iter().all(is_unreached) {
+            let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+            let destination = destination(self, &file.ticket);
+            resting.insert(destination, self.now().saturating_add(REST));
+        }
+    }
+
+    /// Nothing holds the message up any more.
+    pub(super) fn wake(&self, id: &str) {
+        let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memo) = memos.get_mut(id) {
+            memo.not_before = 0;
+        }
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.clear();
+    }
+
+    fn forget(&self, id: &str) {
+        let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
+        memos.remove(id);
+    }
+
+    fn has_accepted(&self, id: &str, address: &str) -> bool {
+        let memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
+        memos
+            .get(id)
+            .is_some_and(|memo| memo.accepted.contains(address))
+    }
+
+    fn rests_now(&self, destination: &str) -> bool {
+        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        // A clock that was set back does not lengthen it.
+        let until = resting.get(destination).copied().unwrap_or(0);
+        until > now && until - now <= REST
+    }
 }
 
 /// One outcome for each who waits.
 fn hand_on(queue: &Queue, file: &QueueFile) -> Vec<Outcome> {
     let waiting = &file.ticket.waiting;
     let of = |one: &Waiting| queue.destination(domain(&one.address));
-    let mut outcomes: Vec<Option<Outcome>> = vec![None; waiting.len()];
+    let known = Outcome::Accepted(Reply::new(0, "2.0.0", "accepted before"));
+    let has_it = |one: &Waiting| queue.has_accepted(&file.id, &one.address);
+    let mut outcomes: Vec<Option<Outcome>> = waiting
+        .iter()
+        .map(|one| has_it(one).then(|| known.clone()))
+        .collect();
     while let Some(first) = outcomes.iter().position(Option::is_none) {
         let destination = waiting.get(first).and_then(of);
+        let is_open = |at: &usize| outcomes.get(*at).is_some_and(Option::is_none);
         let group: Vec<usize> = (first..waiting.len())
-            .filter(|&at| waiting.get(at).and_then(of) == destination)
+            .filter(|at| is_open(at) && waiting.get(*at).and_then(of) == destination)
             .collect();
         let recipients: Vec<String> = group
             .iter()
@@ -137,7 +255,11 @@ fn hand_on(queue: &Queue, file: &QueueFile) -> Vec<Outcome> {
             range: file.range.clone(),
         };
         let way = destination.and_then(|destination| queue.way(destination));
-        let answers = way.map_or_else(Vec::new, |way| way.send(&message));
+        // One that panics has perhaps given it away.
+        let send = |way: &Arc<dyn Transport>| {
+            catch_unwind(AssertUnwindSafe(|| way.send(&message))).unwrap_or_default()
+        };
+        let answers = way.map_or_else(Vec::new, send);
         let missing = match way {
             Some(_) => Outcome::Unknown(Reply::new(0, "4.4.2", "the relay gave no answer")),
             None => Outcome::Deferred(Reply::new(0, "4.4.4", "no relay leads to this domain")),
@@ -163,6 +285,8 @@ fn settle(
 ) -> Result<bool> {
     let is_expired = queue.schedule.is_expired(age);
     let mut ticket = file.ticket.clone();
+    // A clock that was ahead has not sent it in the future.
+    ticket.queued = ticket.queued.min(queue.now());
     ticket.attempts = ticket.attempts.saturating_add(1);
     ticket.waiting.clear();
     let (mut relayed, mut failed, mut delayed) = (0, Vec::new(), Vec::new());
@@ -210,13 +334,30 @@ fn settle(
     } else {
         None
     };
+    if report.is_some() && relayed > 0 {
+        // Should the report fail, those who have the message do not get it again.
+        let mut interim = file.ticket.clone();
+        interim.waiting = file
+            .ticket
+            .waiting
+            .iter()
+            .zip(outcomes)
+            .filter(|(_, outcome)| !matches!(outcome, Outcome::Accepted(_)))
+            .map(|(one, _)| one.clone())
+            .collect();
+        file.replace_ticket(spool, &interim)?;
+    }
     match report {
         Some(report) => report.hand_over(&ticket.encode())?,
         None if ticket.waiting.is_empty() => {}
         None => file.replace_ticket(spool, &ticket)?,
     }
-    if ticket.waiting.is_empty() {
-        file.remove(spool)?;
+    if ticket.waiting.is_empty()
+        && let Err(error) = file.remove(spool)
+    {
+        // It cannot be removed; that nobody waits can perhaps be written.
+        file.replace_ticket(spool, &ticket)?;
+        return Err(error);
     }
     Ok(ticket.waiting.is_empty())
 }

@@ -58,6 +58,10 @@ impl RetrySchedule {
         wait.copied().unwrap_or_default()
     }
 
+    pub(super) fn longest_wait(&self) -> Duration {
+        self.retries.iter().max().copied().unwrap_or_default()
+    }
+
     pub(super) fn is_delayed(&self, age: Duration) -> bool {
         age >= self.notice
     }

@@ -43,7 +43,7 @@ impl Ticket {
     }
 
     pub(super) fn decode(text: &str) -> Option<Self> {
-        let mut lines = text.strip_suffix("end\n")?.lines();
+        let mut lines = text.strip_suffix("\nend\n")?.lines();
         (lines.next()? == HEAD).then_some(())?;
         let mut number = |name: &str| {
             let line = lines.next()?.strip_prefix(name)?;

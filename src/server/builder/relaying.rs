@@ -102,6 +102,8 @@ impl Relaying {
             schedule: self.schedule,
             at_once: self.at_once.map_or(4, NonZero::get),
             clock: self.clock,
+            memos: Mutex::default(),
+            resting: Mutex::default(),
             rest: Mutex::default(),
         }))
     }

@@ -4,7 +4,7 @@
 //! runs, each a value of the index, and what changed since in a short list: a look that finds a
 //! few new files does not write a million hashes again, and the first look holds only one run.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 use super::row::Order;
@@ -123,7 +123,8 @@ pub(in crate::store) struct Known {
     runs: Vec<Vec<u8>>,
     /// Runs that were written in this look and are not held any more.
     spilled: usize,
-    added: Vec<Seen>,
+    /// In order, so that what has one hash stands together.
+    added: BTreeSet<Seen>,
     removed: HashSet<Seen>,
 }
 
@@ -141,7 +142,7 @@ impl Known {
             let (&came, item) = item.split_first()?;
             let seen = Seen::decode(item)?;
             if came == 1 {
-                known.added.push(seen);
+                known.added.insert(seen);
             } else {
                 known.removed.insert(seen);
             }
@@ -169,7 +170,13 @@ impl Known {
 
     /// Where the rows of a name are; several when it is for several addresses.
     pub(in crate::store) fn of(&self, hash: u64) -> Vec<Seen> {
-        let added = self.added.iter().copied().filter(|seen| seen.hash == hash);
+        let first = Seen {
+            hash,
+            mailbox: 0,
+            order: Order::default(),
+        };
+        let added = self.added.range(first..);
+        let added = added.copied().take_while(|seen| seen.hash == hash);
         let mut found: Vec<Seen> = self.runs.iter().flat_map(|run| in_run(run, hash)).collect();
         found.retain(|seen| !self.removed.contains(seen));
         found.extend(added);
@@ -181,8 +188,11 @@ impl Known {
     }
 
     pub(in crate::store) fn remove(&mut self, hash: u64) {
-        self.added.retain(|seen| seen.hash != hash);
-        self.removed.extend(self.of(hash));
+        for seen in self.of(hash) {
+            if !self.added.remove(&seen) {
+                self.removed.insert(seen);
+            }
+        }
     }
 
     /// A run that is full, and its number: to be written.
@@ -190,8 +200,7 @@ impl Known {
         if self.added.len() < RUN {
             return None;
         }
-        let mut added = std::mem::take(&mut self.added);
-        added.sort_unstable();
+        let added = std::mem::take(&mut self.added);
         self.spilled += 1;
         let run = added.iter().flat_map(Seen::encode).collect();
         Some((self.runs.len() + self.spilled - 1, run))

@@ -43,6 +43,13 @@ impl Fault {
     }
 }
 
+/// A time that no clock reaches is a very long one.
+fn after(time: Duration) -> Instant {
+    const LONG: Duration = Duration::from_hours(24);
+    let now = Instant::now();
+    now.checked_add(time.min(LONG)).unwrap_or(now)
+}
+
 /// The octets, which end when the time is over.
 pub(super) struct Timed {
     stream: TcpStream,
@@ -105,10 +112,14 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn open(host: &str, port: u16, time: Duration) -> Result<Self, Fault> {
-        let deadline = Instant::now() + time;
+        let deadline = after(time);
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in (host, port).to_socket_addrs()? {
+        let mut addresses = (host, port).to_socket_addrs()?;
+        while let Some(address) = addresses.next() {
+            // One that does not answer leaves time for the others.
+            let others = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
             let left = deadline.saturating_duration_since(Instant::now());
+            let left = left / others.saturating_add(1);
             if left.is_zero() {
                 break;
             }
@@ -141,7 +152,7 @@ impl Connection {
         let Stream::Plain(mut timed) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(Fault::Protocol("TLS is up already".to_owned()));
         };
-        timed.deadline = Instant::now() + time;
+        timed.deadline = after(time);
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let mut session =
             ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
@@ -152,12 +163,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether the server has said something that was not read yet.
+    pub(super) fn has_more(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
     pub(super) fn is_private(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
     }
 
     fn set_time(&mut self, time: Duration) {
-        let deadline = Instant::now() + time;
+        let deadline = after(time);
         match &mut self.stream {
             Stream::Plain(timed) => timed.deadline = deadline,
             Stream::Tls(tls) => tls.sock.deadline = deadline,

@@ -11,7 +11,8 @@ pub(super) struct Content {
     pub(super) size: u64,
     /// It has octets that are not ASCII, so that 8BITMIME is needed.
     pub(super) is_eight_bit: bool,
-    /// Its header section has, so that SMTPUTF8 is needed.
+    /// Its header section has, in UTF-8, so that SMTPUTF8 is needed. Octets of another character set
+    /// are what they always were, and go as those of a body.
     pub(super) is_utf8_header: bool,
 }
 
@@ -21,6 +22,8 @@ impl Content {
         let mut wire = Wire::new(&mut looking, false);
         message.write_to(&mut wire)?;
         wire.finish()?;
+        let header = std::str::from_utf8(&looking.header);
+        looking.content.is_utf8_header = header.is_ok_and(|header| !header.is_ascii());
         Ok(looking.content)
     }
 }
@@ -31,7 +34,11 @@ struct Looking {
     content: Content,
     /// How much of the empty line that ends the header section was seen last.
     ending: usize,
+    /// The header section, as far as is looked at.
+    header: Vec<u8>,
 }
+
+const MOST_HEADER: usize = 1 << 20;
 
 impl Write for Looking {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -43,7 +50,9 @@ impl Write for Looking {
             if self.ending == END.len() {
                 break;
             }
-            self.content.is_utf8_header |= !byte.is_ascii();
+            if self.header.len() < MOST_HEADER {
+                self.header.push(byte);
+            }
             self.ending = match END.get(self.ending) {
                 Some(&wanted) if wanted == byte => self.ending + 1,
                 _ => usize::from(byte == b'\r'),

@@ -12,6 +12,8 @@ use crate::credentials::{Credentials, Proof};
 use crate::format::address::Address;
 use crate::transport::relay::{Outcome, RelayMessage, Reply};
 
+/// So many recipients a server takes at least (RFC 5321 section 4.5.3.1.8).
+const MOST_RECIPIENTS: usize = 100;
 /// So many messages go over one connection.
 const MOST_MESSAGES: usize = 100;
 
@@ -53,10 +55,17 @@ fn reply(code: u16, lines: &[String]) -> Reply {
 /// What the server answered to one step.
 fn outcome(reply: Reply) -> Outcome {
     match reply.code() {
-        // Too many recipients: it is not theirs (RFC 5321 section 4.5.3.1.10).
-        552 => Outcome::Deferred(reply),
         500.. => Outcome::Refused(reply),
         _ => Outcome::Deferred(reply),
+    }
+}
+
+/// Too many recipients for one message: it is not this one's fault (RFC 5321 section 4.5.3.1.10).
+fn is_one_too_many(reply: &Reply) -> bool {
+    match (reply.code(), reply.enhanced()) {
+        (452 | 552, "") => true,
+        (452 | 552, enhanced) => enhanced.ends_with(".5.3"),
+        _ => false,
     }
 }
 
@@ -184,6 +193,11 @@ impl Dialogue {
         if line.contains(['\r', '\n', '\0']) {
             return Err(Fault::Protocol("a command holds a line end".to_owned()));
         }
+        if self.connection.has_more() {
+            // Every answer behind it would be taken for that of the question before.
+            let text = "the server answers what it was not asked";
+            return Err(Fault::Protocol(text.to_owned()));
+        }
         let line = format!("{line}\r\n");
         self.connection.write(line.as_bytes(), self.deadlines.reply)
     }
@@ -196,8 +210,38 @@ impl Dialogue {
         Err(Fault::Said(reply(code, &lines)))
     }
 
-    /// Sends one message: an outcome for each recipient.
+    /// Sends one message: an outcome for each recipient. Those that are too many for one
+    /// transaction get another.
     pub(super) fn send(&mut self, message: &RelayMessage<'_>, content: Content) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; message.recipients().len()];
+        let mut rest: Vec<usize> = (0..outcomes.len()).collect();
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(MOST_RECIPIENTS));
+            let recipients = rest.iter().filter_map(|&at| message.recipients().get(at));
+            let recipients: Vec<String> = recipients.cloned().collect();
+            let answers = self.send_to(&message.to(&recipients), content);
+            let is_progress = answers
+                .iter()
+                .any(|one| matches!(one, Outcome::Accepted(_)));
+            let mut again = Vec::new();
+            for (&at, answer) in rest.iter().zip(answers) {
+                if is_progress && is_one_too_many(answer.reply()) {
+                    again.push(at);
+                } else if let Some(slot) = outcomes.get_mut(at) {
+                    *slot = Some(answer);
+                }
+            }
+            rest = again.into_iter().chain(later).collect();
+            if self.is_lost {
+                break;
+            }
+        }
+        let lost = Outcome::Deferred(Reply::new(0, "4.4.2", "the connection was lost before"));
+        let all = outcomes.into_iter();
+        all.map(|one| one.unwrap_or_else(|| lost.clone())).collect()
+    }
+
+    fn send_to(&mut self, message: &RelayMessage<'_>, content: Content) -> Vec<Outcome> {
         self.messages += 1;
         let mut outcomes: Vec<Option<Outcome>> = vec![None; message.recipients().len()];
         let mail = match self.mail(message, content) {
@@ -284,6 +328,7 @@ impl Dialogue {
             match code {
                 250..=252 => {}
                 421 => return Err(Fault::Said(reply)),
+                552 if is_one_too_many(&reply) => *slot = Some(Outcome::Deferred(reply)),
                 400.. => *slot = Some(outcome(reply)),
                 _ => return Err(Fault::Protocol(format!("{code} is no answer to RCPT"))),
             }
