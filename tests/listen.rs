@@ -406,3 +406,39 @@ fn tls_begins_cleanly_and_our_own_relay_hands_over_by_it() {
     assert_eq!(message.text().unwrap(), ".\r\n..\r\nend\r\n");
     assert!(support::source(&message).contains("with ESMTPS id"));
 }
+
+#[test]
+fn addresses_are_taken_as_they_are_written_and_refusals_are_no_errors() {
+    let root = Root::new();
+    let server = server(&root);
+    let listening = Listener::smtp(&server).listen("127.0.0.1:0").unwrap();
+    let mut client = Client::new(&listening);
+    client.ask("EHLO x");
+    assert!(client.ask("MAIL FROM:<x@[10.0.0.1]>").starts_with("250"));
+    // More of them than errors are borne, and the transaction goes on.
+    for number in 0..30 {
+        let reply = client.ask(&format!("RCPT TO:<{number}@example.net>"));
+        assert!(reply.starts_with("550"), "{reply}");
+    }
+    assert!(client.ask("RCPT TO:<Postmaster>").starts_with("250"));
+    assert!(
+        client
+            .ask("RCPT TO:<\"a > b\"@example.com>")
+            .starts_with("250")
+    );
+    assert!(client.ask("DATA").starts_with("354"));
+    client.say(MESSAGE);
+    assert!(client.ask(".").starts_with("250"));
+    assert_eq!(subjects(&server, "postmaster@example.com"), ["handed over"]);
+    assert_eq!(subjects(&server, "\"a > b\"@example.com"), ["handed over"]);
+    assert!(
+        client
+            .ask("MAIL FROM:<a@example.net> BODY=BINARYMIME")
+            .starts_with("501")
+    );
+    assert!(
+        client
+            .ask("MAIL FROM:<a@example.net> SIZE=many")
+            .starts_with("501")
+    );
+}

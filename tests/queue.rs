@@ -599,3 +599,156 @@ fn no_destination_gets_more_at_once_than_it_should_and_a_stop_settles_what_is_in
     assert_eq!(waiting, 50 - taken);
     assert_eq!(root.files("State/locks"), [""; 0]);
 }
+
+#[test]
+fn who_has_a_message_does_not_get_it_again_when_that_cannot_be_written() {
+    // The report goes nowhere: nobody is to be told, and Badmail cannot be made.
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    relay.answer("no@example.net", refused());
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    std::fs::remove_dir(root.join("Badmail")).unwrap();
+    root.write("Badmail", "a file is in the way");
+    let outbox = session(&server, "shop@example.com").outbox();
+    let raw = "From: s@example.com\r\nTo: no@example.net\r\n\r\ntext\r\n";
+    let envelope = Envelope::new("", ["good@example.net", "no@example.net"]);
+    outbox.send_raw(&envelope, raw.as_bytes()).unwrap();
+    for _ in 0..5 {
+        assert!(!server.deliver_now().unwrap().problems().is_empty() || relay.got().len() == 1);
+    }
+    let tries = relay.got().len();
+    assert_eq!(tries, 1, "it waits before it tries again");
+    for _ in 0..3 {
+        hand.move_on(300);
+        server.deliver_now().unwrap();
+    }
+    let got = relay.got();
+    let good = got
+        .iter()
+        .filter(|got| got.recipients.contains(&"good@example.net".to_owned()));
+    assert_eq!(good.count(), 1);
+    // When the way is free again, all is settled, and nothing was lost.
+    std::fs::remove_file(root.join("Badmail")).unwrap();
+    hand.move_on(300);
+    server.deliver_now().unwrap();
+    assert!(server.queue().unwrap().is_empty());
+    assert_eq!(root.files("Badmail").len(), 3);
+    // Somebody clears Badmail away while the service runs.
+    std::fs::remove_dir_all(root.join("Badmail")).unwrap();
+    let envelope = Envelope::new("", ["no@example.net"]);
+    outbox.send_raw(&envelope, raw.as_bytes()).unwrap();
+    server.deliver_now().unwrap();
+    assert_eq!(root.files("Badmail").len(), 3);
+    assert_eq!(root.files("State/committed"), [""; 0]);
+}
+
+#[test]
+fn a_slow_destination_holds_up_neither_another_nor_local_mail() {
+    /// It answers when it is let.
+    #[derive(Clone, Default)]
+    struct Held(Arc<Mutex<()>>);
+    impl Transport for Held {
+        fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
+            let _wait = self.0.lock().unwrap();
+            let accepted = Outcome::Accepted(Reply::new(250, "", ""));
+            vec![accepted; message.recipients().len()]
+        }
+    }
+    let (root, slow, fast) = (Root::new(), Held::default(), Scripted::default());
+    let server = root
+        .builder()
+        .create_directories()
+        .local_domain("example.com")
+        .pickup_writer(cdonts::Writer::Renames)
+        .relay(slow.clone())
+        .route("fast.example", fast.clone())
+        .open()
+        .unwrap();
+    let held = slow.0.lock().unwrap();
+    let send = |to: &str| {
+        let mail = NewMail::new(&server).from("shop@example.com");
+        mail.to(to).body("text").send().unwrap();
+    };
+    for number in 0..20 {
+        send(&format!("{number}@slow.example"));
+    }
+    let delivery = cdonts::Delivery::start(&server, Duration::from_millis(20)).unwrap();
+    let locks = root.join("State/locks");
+    support::eventually(|| locks.exists() && root.files("State/locks").len() >= 4);
+    send("joe@fast.example");
+    root.write("Pickup/a.eml", simple(&["jane@example.com"], "local"));
+    support::eventually(|| fast.got().len() == 1);
+    support::eventually(|| !messages(&server, "jane@example.com").is_empty());
+    drop(held);
+    support::eventually(|| server.queue().unwrap().is_empty());
+    assert_eq!(server.counts().relayed, 21);
+    delivery.stop();
+}
+
+#[test]
+fn a_relay_that_panics_or_cannot_be_reached_ends_nothing() {
+    struct Panics;
+    impl Transport for Panics {
+        fn send(&self, _: &RelayMessage<'_>) -> Vec<Outcome> {
+            panic!("a relay of somebody else's");
+        }
+    }
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    let server = builder(&root, &relay, &hand)
+        .route("odd.example", Panics)
+        .open()
+        .unwrap();
+    send(&server, &["a@odd.example", "b@example.net"]);
+    server.deliver_now().unwrap();
+    assert_eq!(server.counts().relayed, 2);
+    assert_eq!(
+        server.queue().unwrap()[0].last_reply("a@odd.example"),
+        "4.4.2 the relay gave no answer"
+    );
+    // Nobody answers: it is asked again in a while, not once for each message.
+    let unreached = Outcome::Deferred(Reply::new(0, "4.4.1", "no route to host"));
+    relay.answer("b@example.net", unreached.clone());
+    relay.answer("audit@example.org", unreached);
+    for _ in 0..20 {
+        send(&server, &["b@example.net"]);
+    }
+    let before = relay.got().len();
+    server.deliver_now().unwrap();
+    let tries = relay.got().len() - before;
+    assert!((1..=4).contains(&tries), "{tries}");
+    server.deliver_now().unwrap();
+    assert_eq!(relay.got().len() - before, tries);
+    relay.answers.lock().unwrap().clear();
+    hand.move_on(60);
+    server.deliver_now().unwrap();
+    assert_eq!(server.counts().relayed, 42);
+}
+
+#[test]
+fn a_queue_needs_no_pickup_and_survives_a_clock_that_was_ahead() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    let clock = hand.clone();
+    let server = MailServer::builder()
+        .drop_dir(root.dir("Inbox"), cdonts::Profile::IisDrop)
+        .state_dir(root.join("Inbox.state"))
+        .queue_dir(root.join("Outgoing"))
+        .retry(
+            RetrySchedule::default()
+                .expire_after(Duration::from_hours(24 * 4000))
+                .notice_after(Duration::from_hours(24 * 4000)),
+        )
+        .relay(relay.clone())
+        .clock(move || clock.now())
+        .open()
+        .unwrap();
+    relay.answer("joe@example.net", deferred());
+    relay.answer("audit@example.org", deferred());
+    let now = hand.now();
+    hand.move_on(60 * 24 * 3650);
+    send(&server, &["joe@example.net"]);
+    server.deliver_now().unwrap();
+    let ahead = hand.now().duration_since(now).unwrap();
+    hand.0.fetch_sub(ahead.as_secs(), Ordering::Relaxed);
+    relay.answers.lock().unwrap().clear();
+    server.deliver_now().unwrap();
+    assert_eq!((relay.got().len(), server.counts().relayed), (2, 2));
+}

@@ -114,3 +114,35 @@ fn a_program_that_is_not_there_or_does_not_end_is_tried_again() {
     let told = server.queue().unwrap().remove(0);
     assert!(told.last_reply("joe@example.net").contains("does not end"));
 }
+
+#[test]
+fn what_the_program_has_started_itself_is_not_waited_for() {
+    for (script, is_relayed) in [
+        // Its child holds the pipes.
+        ("cat >/dev/null; sleep 60 & exit 0", true),
+        ("cat >/dev/null; sleep 60; true", false),
+    ] {
+        let root = Root::new();
+        let program = root.write("slow", format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let slow = Sendmail::at(program).timeout(Duration::from_millis(300));
+        let server = root
+            .builder()
+            .create_directories()
+            .relay(slow)
+            .open()
+            .unwrap();
+        let begin = std::time::Instant::now();
+        send(&server);
+        assert!(
+            begin.elapsed() < Duration::from_secs(30),
+            "it waited for the child"
+        );
+        assert_eq!(
+            server.counts().relayed == 2,
+            is_relayed,
+            "{:?}",
+            server.queue()
+        );
+    }
+}

@@ -844,3 +844,109 @@ fn a_server_that_is_not_there_is_tried_again() {
         sender.reason()
     );
 }
+
+#[test]
+fn recipients_that_are_too_many_for_one_message_get_another_at_once() {
+    let (port, served) = serve(1, |_, mut talk| {
+        talk.greet(&[]);
+        let mut transactions = Vec::new();
+        while talk.hear().starts_with("MAIL") {
+            talk.say("250 ok\r\n");
+            let mut taken = 0;
+            loop {
+                let line = talk.hear();
+                if line == "DATA" {
+                    break;
+                }
+                taken += 1;
+                talk.say(if taken > 30 {
+                    "452 4.5.3 too many\r\n"
+                } else {
+                    "250 ok\r\n"
+                });
+            }
+            talk.say("354 go on\r\n");
+            talk.hear_message();
+            talk.say("250 ok\r\n");
+            transactions.push(taken);
+        }
+        transactions
+    });
+    let sender = Sender::new(plain(port));
+    let all: Vec<String> = (0..170)
+        .map(|number| format!("{number}@example.net"))
+        .collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    sender.send(&all);
+    assert_eq!((sender.relayed(), sender.waiting().len()), (170, 0));
+    drop(sender);
+    // Never more than a server has to take, and each at least once.
+    let transactions = served.join().unwrap().remove(0);
+    assert!(
+        transactions.iter().all(|&count| count <= 100),
+        "{transactions:?}"
+    );
+}
+
+#[test]
+fn too_large_and_full_are_no_matter_of_their_number() {
+    for (step, answer, is_bounced) in [
+        (0, "552 5.3.4 too large", true),
+        (1, "552 5.2.2 mailbox full", true),
+        (1, "552 too many recipients", false),
+        (1, "452 4.2.2 mailbox full", false),
+    ] {
+        let (port, served) = serve(1, move |_, mut talk| {
+            talk.greet(&[]);
+            for _ in 0..step {
+                talk.hear();
+                talk.say("250 ok\r\n");
+            }
+            talk.hear();
+            talk.say(format!("{answer}\r\n"));
+            while !talk.hear().is_empty() {
+                talk.say("250 ok\r\n");
+            }
+        });
+        let sender = Sender::new(plain(port));
+        sender.send(&["a@example.net"]);
+        assert_eq!(sender.bounced().len(), usize::from(is_bounced), "{answer}");
+        drop(sender);
+        served.join().unwrap();
+    }
+}
+
+#[test]
+fn an_answer_to_no_question_shifts_none_of_the_others() {
+    let (port, served) = serve(1, |_, mut talk| {
+        talk.greet(&[]);
+        talk.hear();
+        talk.say("250 ok\r\n");
+        talk.hear();
+        // One too many: it would be taken for that of the next recipient.
+        talk.say("550 5.1.1 no such user\r\n550 5.1.1 no such user\r\n");
+        talk.hear()
+    });
+    let sender = Sender::new(plain(port));
+    sender.send(&["bad@example.net", "good@example.net"]);
+    let waiting = sender.waiting();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].0, "good@example.net");
+    assert!(waiting[0].1.contains("was not asked"), "{waiting:?}");
+    served.join().unwrap();
+}
+
+#[test]
+fn a_header_field_in_an_old_character_set_goes_as_eight_bit() {
+    let (port, served) = serve(1, |_, mut talk| {
+        talk.greet(&["8BITMIME"]);
+        talk.take().0.remove(0)
+    });
+    let sender = Sender::new(plain(port));
+    let mut raw = b"From: s@example.com\r\nTo: joe@example.net\r\nSubject: gr".to_vec();
+    raw.extend(b"\xfcn\r\n\r\ntext\r\n");
+    sender.root.write("Pickup/x.eml", raw);
+    sender.server.deliver_now().unwrap();
+    assert_eq!(sender.relayed(), 1, "{:?}", sender.bounced());
+    assert!(served.join().unwrap()[0].ends_with(" BODY=8BITMIME"));
+}

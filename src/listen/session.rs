@@ -112,7 +112,9 @@ impl<'l> Session<'l> {
             self.wire.say("421 4.3.2 closing\r\n")?;
             return Ok(false);
         }
-        let text = String::from_utf8_lossy(&line).into_owned();
+        let Ok(text) = String::from_utf8(line.clone()) else {
+            return self.wrong("501 5.5.4 a command is UTF-8");
+        };
         let verb = text.get(..4).unwrap_or_default();
         if verb.eq_ignore_ascii_case("MAIL") {
             return match Path::of(&text, "MAIL FROM:") {

@@ -85,6 +85,26 @@ pub(super) fn time_of(seconds: u64) -> SystemTime {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_reply_is_no_end() {
+        let ticket = Ticket {
+            queued: 1,
+            next: 2,
+            attempts: 3,
+            is_told: false,
+            waiting: ["no such friend", "later"]
+                .map(|reply| Waiting {
+                    address: "a@b.example".to_owned(),
+                    reply: reply.to_owned(),
+                })
+                .to_vec(),
+        };
+        let text = ticket.encode();
+        let cut = text.find("friend\n").unwrap() + "friend\n".len();
+        assert_eq!(Ticket::decode(&text[..cut]), None);
+        assert_eq!(Ticket::decode(&text), Some(ticket));
+    }
+
     proptest::proptest! {
         #[test]
         fn a_ticket_is_read_back_and_one_that_was_cut_is_none(
