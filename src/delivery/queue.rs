@@ -75,7 +75,9 @@ impl Queue {
     fn rests(&self) -> Result<bool> {
         let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = self.dir.own_stat()?.stamp;
-        Ok(rest.is_some_and(|(known, until)| known == stamp && self.now() < until))
+        Ok(rest.is_some_and(|(known, until)| {
+            known == stamp && (until == u64::MAX || self.is_ahead(until))
+        }))
     }
 
     /// The time of the directory, if it is old enough to tell of later changes.
@@ -103,11 +105,17 @@ impl Queue {
         self.routes.get(destination).or(self.relay.as_ref())
     }
 
-    /// Whether it is to be tried. A clock that was ahead when the time was set does not hold it up.
+    /// Whether it is to be tried.
     fn is_due(&self, ticket: &Ticket) -> bool {
+        !self.is_ahead(ticket.next)
+    }
+
+    /// Whether that time is to be waited for. A clock that was ahead when it was set, and is not any
+    /// more, holds up nothing.
+    fn is_ahead(&self, time: u64) -> bool {
         let now = self.now();
         let latest = now.saturating_add(self.schedule.longest_wait().as_secs());
-        ticket.next <= now || ticket.next > latest
+        time > now && time <= latest
     }
 
     fn now(&self) -> u64 {

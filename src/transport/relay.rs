@@ -35,7 +35,11 @@ use crate::format::bytes::Bytes;
 /// [`MailServerBuilder::relay`]: crate::MailServerBuilder::relay
 pub trait Transport: Send + Sync {
     /// Hands the message on. One outcome for each recipient, in their order; a recipient without
-    /// one counts as [`Outcome::Unknown`]. It may take its time: other messages do not wait for it.
+    /// one counts as [`Outcome::Unknown`], as does everyone when it panics. It may take its time:
+    /// messages for other destinations do not wait for it.
+    ///
+    /// A reply with the code 0 and the enhanced code `4.4.1` says that nobody could be reached: the
+    /// destination then rests for a minute.
     fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome>;
 }
 

@@ -167,7 +167,7 @@ impl Queue {
         let memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
         memos
             .get(id)
-            .is_some_and(|memo| memo.not_before > self.now())
+            .is_some_and(|memo| self.is_ahead(memo.not_before))
     }
 
     /// Who has the message by now, until that is written down; a disk that is full must not have
