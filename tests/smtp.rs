@@ -950,3 +950,36 @@ fn a_header_field_in_an_old_character_set_goes_as_eight_bit() {
     assert_eq!(sender.relayed(), 1, "{:?}", sender.bounced());
     assert!(served.join().unwrap()[0].ends_with(" BODY=8BITMIME"));
 }
+
+#[test]
+fn an_address_that_is_not_ascii_goes_where_it_is_understood_and_is_told_of_elsewhere() {
+    for (extensions, is_taken) in [
+        (&["SMTPUTF8", "8BITMIME"][..], true),
+        (&["8BITMIME"], false),
+    ] {
+        let (port, served) = serve(1, move |_, mut talk| {
+            talk.greet(extensions);
+            if is_taken {
+                talk.take().0
+            } else {
+                vec![talk.hear()]
+            }
+        });
+        let sender = Sender::new(plain(port));
+        sender.send(&["jos\u{e9}@example.net"]);
+        let bounced = sender.bounced();
+        if is_taken {
+            assert_eq!(sender.relayed(), 1, "{bounced:?}");
+        } else {
+            assert_eq!(bounced[0].1, "5.6.7");
+        }
+        drop(sender);
+        let heard = served.join().unwrap().remove(0);
+        if is_taken {
+            assert!(heard[0].ends_with(" SMTPUTF8"), "{heard:?}");
+            assert_eq!(heard[1], "RCPT TO:<jos\u{e9}@example.net>");
+        } else {
+            assert_eq!(heard, ["QUIT"]);
+        }
+    }
+}

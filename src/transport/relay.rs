@@ -157,7 +157,7 @@ impl RelayMessage<'_> {
     }
 
     /// The same message to some of its recipients.
-    #[cfg(feature = "smtp")]
+    #[cfg(any(feature = "smtp", feature = "sendmail"))]
     pub(crate) fn to<'r>(&'r self, recipients: &'r [String]) -> RelayMessage<'r> {
         RelayMessage {
             id: self.id,

@@ -190,12 +190,19 @@ fn last_of(mut from: impl std::io::Read) -> String {
     String::from_utf8_lossy(&last).trim().to_owned()
 }
 
+/// So many recipients stand on one command line: systems bound its length.
+const MOST_RECIPIENTS: usize = 100;
+
 impl Transport for Sendmail {
-    /// The program answers for all recipients at once.
+    /// The program answers for all recipients at once, up to a hundred of them.
     fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
-        let outcome = self
-            .run(message)
-            .unwrap_or_else(|text| Outcome::Deferred(Reply::new(0, "4.3.0", text)));
-        vec![outcome; message.recipients().len()]
+        let some = message.recipients().chunks(MOST_RECIPIENTS);
+        let outcomes = some.flat_map(|recipients| {
+            let run = self.run(&message.to(recipients));
+            let outcome =
+                run.unwrap_or_else(|text| Outcome::Deferred(Reply::new(0, "4.3.0", text)));
+            vec![outcome; recipients.len()]
+        });
+        outcomes.collect()
     }
 }
