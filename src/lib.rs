@@ -53,6 +53,8 @@ mod message;
 mod message_file;
 mod message_format;
 mod messages;
+#[cfg(any(feature = "smtp", feature = "listen"))]
+mod net;
 mod new_mail;
 mod object;
 mod part;

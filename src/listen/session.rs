@@ -77,9 +77,7 @@ impl<'l> Session<'l> {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
-                    // What the system calls a timeout differs.
-                    let slow = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock];
-                    if slow.contains(&error.kind()) {
+                    if error.kind() == io::ErrorKind::TimedOut {
                         let _ = self.wire.say("421 4.4.2 too slow; goodbye\r\n");
                     }
                     return;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::net::Timed;
+
 /// The longest command line: RFC 5321 section 4.5.3.1.4 has 512, and extensions add to it.
 const LONGEST: usize = 4096;
 
@@ -25,39 +27,6 @@ pub(super) fn close(mut stream: &TcpStream) {
 pub(super) fn turn_away(mut stream: TcpStream) {
     let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
     let _ = stream.write_all(b"421 4.3.2 too many clients; come again later\r\n");
-}
-
-struct Timed {
-    stream: TcpStream,
-    deadline: Instant,
-}
-
-impl Timed {
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        Ok(left)
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
 }
 
 enum Stream {
@@ -84,20 +53,17 @@ pub(super) enum Line {
 impl Wire {
     pub(super) fn new(stream: TcpStream, timeout: Duration) -> Self {
         let _ = stream.set_nodelay(true);
-        let timeout = timeout.min(Duration::from_hours(24));
-        let deadline = Instant::now() + timeout;
         Self {
-            stream: Stream::Plain(Timed { stream, deadline }),
+            stream: Stream::Plain(Timed::new(stream, timeout)),
             ahead: Vec::new(),
             timeout,
         }
     }
 
     fn begin(&mut self) {
-        let deadline = Instant::now() + self.timeout;
         match &mut self.stream {
-            Stream::Plain(timed) => timed.deadline = deadline,
-            Stream::Tls(tls) => tls.sock.deadline = deadline,
+            Stream::Plain(timed) => timed.set_time(self.timeout),
+            Stream::Tls(tls) => tls.sock.set_time(self.timeout),
             Stream::Gone => {}
         }
     }

@@ -6,12 +6,12 @@
 //! known name that is not there is looked for by itself, since a scan shows presence, not absence.
 
 mod judge;
+mod names;
 mod news;
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::sync::{Arc, PoisonError};
-use std::thread::Scope;
 use std::time::{Duration, SystemTime};
 
 use super::drop::{DropStore, Place};
@@ -23,14 +23,11 @@ use crate::error::Problem;
 use crate::fs::Stamp;
 use crate::server::ScanProgress;
 use judge::New;
-use news::Readers;
 
 /// How often the state of every file is compared where a program may rewrite files in place.
 const FULL_CHECK: Duration = Duration::from_mins(10);
 /// So many names are held at once.
 const CHUNK: usize = 2 * 1024;
-/// So many names are looked up together.
-const TICKED: usize = 256;
 
 /// How thorough a look is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,20 +47,6 @@ pub(super) struct Looked {
 
 /// What the names of files begin with: all of it, but for the flags of a Maildir.
 type Bases = HashSet<Vec<u8>>;
-
-/// What becomes of the names of a drop while they are listed.
-struct ListedNames<'scope, 'a> {
-    is_full: bool,
-    suspects: HashSet<u64>,
-    /// Known ones that are read again.
-    again: Vec<u64>,
-    /// To be read.
-    new: Vec<New>,
-    /// Only a Maildir can have one file under two names at once.
-    bases: Option<HashSet<u64>>,
-    marked_bases: Option<Bases>,
-    readers: Readers<'scope, 'a>,
-}
 
 /// A look while it goes on.
 struct Looking<'a> {
@@ -179,113 +162,6 @@ impl<'a> Looking<'a> {
             store.sweep_marks(&self.marked, &self.misfits, is_absence.then_some(&present));
         }
         Ok(())
-    }
-
-    /// All names there are; those that are new are read beside the listing. Returns, where there
-    /// are marks, what the names begin with.
-    fn at_names<'scope>(
-        &mut self,
-        scope: &'scope Scope<'scope, 'a>,
-        names: &mut Names,
-        is_full: bool,
-    ) -> Result<Option<Bases>, Stop> {
-        let store = self.store;
-        let mut listing = ListedNames {
-            is_full,
-            suspects: std::mem::take(
-                &mut *store
-                    .suspects
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            ),
-            again: Vec::new(),
-            new: Vec::new(),
-            bases: store.is_maildir().then(HashSet::new),
-            marked_bases: (!self.marked.is_empty()).then(HashSet::new),
-            readers: Readers::new(scope, store.rules.threads().get()),
-        };
-        let mut some = Vec::new();
-        let mut count = 0;
-        for (place, dir) in &store.places {
-            dir.each(|name, inode| {
-                if !store.is_candidate(name) {
-                    return Ok(());
-                }
-                if count == some.len() {
-                    some.push((OsString::new(), 0));
-                }
-                // Its room is used again and again.
-                if let Some((room, number)) = some.get_mut(count) {
-                    room.clear();
-                    room.push(name);
-                    *number = inode;
-                }
-                count += 1;
-                if count == TICKED {
-                    count = 0;
-                    self.at_some(*place, &some, names, &mut listing)?;
-                }
-                Ok::<(), Stop>(())
-            })?;
-            some.truncate(std::mem::take(&mut count));
-            self.at_some(*place, &some, names, &mut listing)?;
-        }
-        self.read_new(&mut listing)?;
-        self.read_rest(&mut listing.readers)?;
-        Ok(listing.marked_bases)
-    }
-
-    /// Some of the names of a directory.
-    fn at_some(
-        &mut self,
-        place: Place,
-        some: &[(OsString, u64)],
-        names: &mut Names,
-        listing: &mut ListedNames<'_, 'a>,
-    ) -> Result<(), Stop> {
-        let store = self.store;
-        let hashes: Vec<_> = some
-            .iter()
-            .map(|(name, inode)| store.name_hash(self.index, name, *inode))
-            .collect();
-        let known = names.tick(&hashes);
-        for (((name, _), hash), is_known) in some.iter().zip(hashes).zip(known) {
-            let base = store.base(name);
-            if let Some(bases) = &mut listing.bases
-                && !bases.insert(self.index.hash(&[base]))
-            {
-                continue;
-            }
-            if let Some(marked) = &mut listing.marked_bases {
-                marked.insert(base.to_vec());
-                if is_known && self.marked.has_base(base) {
-                    self.finish_marked(place, name, hash)?;
-                }
-            }
-            let is_old = is_known && !listing.suspects.contains(&hash);
-            if is_old && !(listing.is_full && self.has_changed(place, name, hash)?) {
-                continue;
-            }
-            if is_known {
-                listing.again.push(hash);
-            }
-            listing.new.push(New {
-                place,
-                name: name.clone(),
-                hash,
-                stamp: None,
-            });
-        }
-        if listing.new.len() >= CHUNK {
-            self.read_new(listing)?;
-        }
-        Ok(())
-    }
-
-    fn read_new(&mut self, listing: &mut ListedNames<'_, 'a>) -> Result<(), Stop> {
-        self.forget(&mut listing.again)?;
-        self.progress.found += listing.new.len() as u64;
-        self.read(&mut listing.readers, std::mem::take(&mut listing.new))
     }
 
     /// Removes a file that the last of its readers has deleted, if he died over it.

@@ -4,6 +4,7 @@
 //! that does not fit the question. A connection on which anything went wrong is closed, never used
 //! again.
 
+mod auth;
 mod connection;
 mod content;
 mod dialogue;

@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::super::relay::Reply;
+use crate::net::{Timed, after, named};
 
 /// The longest line of a reply that is read; RFC 5321 section 4.5.3.1.5 has 512.
 const LONGEST: usize = 8 * 1024;
@@ -43,60 +44,6 @@ impl Fault {
     }
 }
 
-/// A time that no clock reaches is a very long one.
-fn after(time: Duration) -> Instant {
-    const LONG: Duration = Duration::from_hours(24);
-    let now = Instant::now();
-    now.checked_add(time.min(LONG)).unwrap_or(now)
-}
-
-/// The octets, which end when the time is over.
-pub(super) struct Timed {
-    stream: TcpStream,
-    deadline: Instant,
-}
-
-impl Timed {
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the server is too slow",
-            ));
-        }
-        Ok(left)
-    }
-}
-
-/// What the system calls a timeout differs.
-fn named(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            io::Error::new(io::ErrorKind::TimedOut, "the server is too slow")
-        }
-        _ => error,
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        self.stream.read(buffer).map_err(named)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        self.stream.write(bytes).map_err(named)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
 enum Stream {
     Plain(Timed),
     Tls(Box<StreamOwned<ClientConnection, Timed>>),
@@ -127,7 +74,7 @@ impl Connection {
                 Ok(stream) => {
                     let _ = stream.set_nodelay(true);
                     return Ok(Self {
-                        stream: Stream::Plain(Timed { stream, deadline }),
+                        stream: Stream::Plain(Timed::new(stream, time)),
                         ahead: Vec::new(),
                     });
                 }
@@ -152,7 +99,7 @@ impl Connection {
         let Stream::Plain(mut timed) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(Fault::Protocol("TLS is up already".to_owned()));
         };
-        timed.deadline = after(time);
+        timed.set_time(time);
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let mut session =
             ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
@@ -173,10 +120,9 @@ impl Connection {
     }
 
     fn set_time(&mut self, time: Duration) {
-        let deadline = after(time);
         match &mut self.stream {
-            Stream::Plain(timed) => timed.deadline = deadline,
-            Stream::Tls(tls) => tls.sock.deadline = deadline,
+            Stream::Plain(timed) => timed.set_time(time),
+            Stream::Tls(tls) => tls.sock.set_time(time),
             Stream::Gone => {}
         }
     }

@@ -2,13 +2,10 @@
 
 use std::fmt;
 
-use base64_simd::STANDARD;
-
 use super::connection::{Connection, Fault};
 use super::content::{Content, Wire};
 use super::extensions::Extensions;
 use super::{Deadlines, Security, Smtp};
-use crate::credentials::{Credentials, Proof};
 use crate::format::address::Address;
 use crate::transport::relay::{Outcome, RelayMessage, Reply};
 
@@ -18,9 +15,9 @@ const MOST_RECIPIENTS: usize = 100;
 const MOST_MESSAGES: usize = 100;
 
 pub(super) struct Dialogue {
-    connection: Connection,
-    extensions: Extensions,
-    deadlines: Deadlines,
+    pub(super) connection: Connection,
+    pub(super) extensions: Extensions,
+    pub(super) deadlines: Deadlines,
     messages: usize,
     /// Where the server is in the dialogue is not known: it is closed without another word, which
     /// could be taken for a part of a message.
@@ -34,7 +31,7 @@ impl fmt::Debug for Dialogue {
 }
 
 /// A reply that was read, as others see it.
-fn reply(code: u16, lines: &[String]) -> Reply {
+pub(super) fn reply(code: u16, lines: &[String]) -> Reply {
     let text = lines.join(" ");
     let is_enhanced = |word: &str| {
         let mut parts = word.split('.');
@@ -127,50 +124,6 @@ impl Dialogue {
         Ok(())
     }
 
-    fn authenticate(&mut self, credentials: &Credentials) -> Result<(), Fault> {
-        if !self.connection.is_private() {
-            let text = "credentials are not sent without TLS";
-            return Err(Fault::Protocol(text.to_owned()));
-        }
-        let user = &credentials.user;
-        let has = |name: &str| self.extensions.auth.iter().any(|one| one == name);
-        match &credentials.proof {
-            Proof::Token(token) if has("XOAUTH2") => {
-                let text = format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}");
-                self.command(&format!("AUTH XOAUTH2 {}", STANDARD.encode_to_string(text)))?;
-                let (mut code, mut lines) = self.connection.read_reply(self.deadlines.reply)?;
-                if code == 334 {
-                    // It tells why not, and waits for an empty line before it says no.
-                    self.command("")?;
-                    (code, lines) = self.connection.read_reply(self.deadlines.reply)?;
-                }
-                is_235(code, &lines)
-            }
-            Proof::Password(password) if has("PLAIN") => {
-                let text = format!("\0{user}\0{password}");
-                self.command(&format!("AUTH PLAIN {}", STANDARD.encode_to_string(text)))?;
-                self.is_authenticated()
-            }
-            Proof::Password(password) if has("LOGIN") => {
-                self.command("AUTH LOGIN")?;
-                self.expect(334)?;
-                self.command(&STANDARD.encode_to_string(user.as_bytes()))?;
-                self.expect(334)?;
-                self.command(&STANDARD.encode_to_string(password.as_bytes()))?;
-                self.is_authenticated()
-            }
-            _ => {
-                let text = "the server offers no way of authentication that fits the credentials";
-                Err(Fault::Protocol(text.to_owned()))
-            }
-        }
-    }
-
-    fn is_authenticated(&mut self) -> Result<(), Fault> {
-        let (code, lines) = self.connection.read_reply(self.deadlines.reply)?;
-        is_235(code, &lines)
-    }
-
     /// Makes ready for another message.
     pub(super) fn reset(&mut self) -> Result<(), Fault> {
         self.command("RSET")?;
@@ -189,7 +142,7 @@ impl Dialogue {
         let _ = self.connection.write(b"QUIT\r\n", self.deadlines.connect);
     }
 
-    fn command(&mut self, line: &str) -> Result<(), Fault> {
+    pub(super) fn command(&mut self, line: &str) -> Result<(), Fault> {
         if line.contains(['\r', '\n', '\0']) {
             return Err(Fault::Protocol("a command holds a line end".to_owned()));
         }
@@ -202,7 +155,7 @@ impl Dialogue {
         self.connection.write(line.as_bytes(), self.deadlines.reply)
     }
 
-    fn expect(&mut self, wanted: u16) -> Result<Reply, Fault> {
+    pub(super) fn expect(&mut self, wanted: u16) -> Result<Reply, Fault> {
         let (code, lines) = self.connection.read_reply(self.deadlines.reply)?;
         if code == wanted {
             return Ok(reply(code, &lines));
@@ -388,13 +341,6 @@ impl Dialogue {
                 Outcome::Unknown(fault.into_reply("the relay"))
             }
         }
-    }
-}
-
-fn is_235(code: u16, lines: &[String]) -> Result<(), Fault> {
-    match code {
-        235 => Ok(()),
-        _ => Err(Fault::Said(reply(code, lines))),
     }
 }
 
