@@ -4,6 +4,7 @@
 //! to is in the Inboxes. Line ends are taken at their word: where a lone CR or LF stands, one
 //! program could see the end of a message that another does not, so such a message is refused.
 
+mod incoming;
 mod path;
 mod session;
 mod wire;

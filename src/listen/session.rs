@@ -2,47 +2,35 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use smtp_proto::Request;
 
+use super::incoming::{Incoming, refusal};
 use super::path::Path;
 use super::wire::{Line, Wire};
 use super::{Listener, Protocol};
-use crate::delivery::{MOST_HOPS, Spool};
-use crate::error::{Error, ErrorKind, Result};
+use crate::delivery::Spool;
 use crate::format::address::Address;
-use crate::format::body::{self, BodyReader};
-use crate::format::bytes::{Bytes, read_range};
-use crate::format::encode::Sink;
-use crate::format::envelope::header_end;
-use crate::format::fields;
-use crate::fs::NewFile;
-use crate::state::new_id;
-use crate::store::FileBytes;
-use crate::time::rfc5322;
-use crate::transport::{OutFile, Outgoing, submit};
 
 /// So many commands in a row that cannot be understood end the session.
 const MOST_ERRORS: usize = 10;
 
 pub(super) struct Session<'l> {
-    listener: &'l Listener,
-    spool: &'l Spool,
+    pub(super) listener: &'l Listener,
+    pub(super) spool: &'l Spool,
     ends: &'l AtomicBool,
-    peer: Option<SocketAddr>,
-    wire: Wire,
-    hello: Option<String>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) wire: Wire,
+    pub(super) hello: Option<String>,
     transaction: Option<Transaction>,
     errors: usize,
 }
 
-struct Transaction {
+pub(super) struct Transaction {
     /// `None` is the null reverse-path.
-    sender: Option<Address>,
-    recipients: Vec<Address>,
+    pub(super) sender: Option<Address>,
+    pub(super) recipients: Vec<Address>,
 }
 
 /// Whether the session goes on.
@@ -86,7 +74,7 @@ impl<'l> Session<'l> {
         }
     }
 
-    fn domain(&self) -> &str {
+    pub(super) fn domain(&self) -> &str {
         let first = self.spool.local_domains.first();
         first.map_or("localhost", String::as_str)
     }
@@ -283,12 +271,7 @@ impl<'l> Session<'l> {
             return self.say("451 4.3.0 it cannot be stored now");
         };
         self.say("354 go on, up to a dot")?;
-        let mut incoming = Incoming {
-            out: OutFile::new(file),
-            most: self.spool.limits.message,
-            size: 0,
-            failed: None,
-        };
+        let mut incoming = Incoming::new(file, self.spool.limits.message);
         let message = match self.wire.message(|block| incoming.take(block)) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                 self.refuse("552 5.3.4 the message is too large, and has no end; goodbye")?;
@@ -313,134 +296,5 @@ impl<'l> Session<'l> {
         };
         self.wire.say(&format!("{reply}\r\n").repeat(count))?;
         Ok(true)
-    }
-
-    /// Where a message waits while it comes; gone with its handle.
-    fn spool_file(&self) -> Result<NewFile> {
-        let dirs = self.spool.state.ensure()?;
-        if let Some(file) = dirs.staging.create_unnamed()? {
-            return Ok(file);
-        }
-        let name = format!("incoming-{}", new_id());
-        let file = dirs.root.create(&name)?;
-        dirs.root.remove(&name)?;
-        Ok(file)
-    }
-
-    /// In all Inboxes, or in none.
-    fn deliver(&self, transaction: &Transaction, bytes: FileBytes) -> Result<()> {
-        let bytes: Arc<dyn Bytes> = Arc::new(bytes);
-        let head = read_range(bytes.as_ref(), 0, self.spool.limits.header_section as u64)?;
-        let section = head.get(..header_end(&head).unwrap_or(head.len()));
-        let section = section.unwrap_or_default();
-        if fields::fields(section)
-            .filter(|field| field.is("Received"))
-            .count()
-            > MOST_HOPS
-        {
-            let text = "the message has come by too many servers: a loop";
-            return Err(Error::new(ErrorKind::InvalidValue, text));
-        }
-        let trace = self.trace();
-        let recipients = crate::delivery::without_doubles(
-            transaction.recipients.clone(),
-            self.spool.case_sensitive,
-        );
-        let submitted = submit(
-            self.spool,
-            &Outgoing {
-                reverse_path: transaction.sender.as_ref(),
-                recipients: &recipients,
-                content: &|to| {
-                    to.put(trace.as_bytes())?;
-                    let whole = 0..bytes.len();
-                    let mut reader = BodyReader::raw(Arc::clone(&bytes), whole, false);
-                    body::copy(&mut reader, |block| to.put(block)).map(drop)
-                },
-            },
-        )?;
-        crate::delivery::tell(
-            crate::delivery::Event::Accepted,
-            0,
-            &message_id(section),
-            "",
-        );
-        drop(submitted);
-        Ok(())
-    }
-
-    /// The trace field of this hop (RFC 5321 section 4.4).
-    fn trace(&self) -> String {
-        let with = match (self.listener.protocol, self.wire.is_private()) {
-            (Protocol::Smtp, false) => "ESMTP",
-            (Protocol::Smtp, true) => "ESMTPS",
-            (Protocol::Lmtp, false) => "LMTP",
-            (Protocol::Lmtp, true) => "LMTPS",
-        };
-        let hello = self.hello.as_deref().unwrap_or_default();
-        let plain = |c: char| {
-            if c.is_ascii_graphic() && c != '(' && c != ')' {
-                c
-            } else {
-                '?'
-            }
-        };
-        let hello: String = hello.chars().take(200).map(plain).collect();
-        let peer = self
-            .peer
-            .map_or(String::new(), |peer| format!(" ([{}])", peer.ip()));
-        format!(
-            "Received: from {hello}{peer}\r\n\tby {} with {with} id {};\r\n\t{}\r\n",
-            self.domain(),
-            new_id(),
-            rfc5322(SystemTime::now())
-        )
-    }
-}
-
-fn message_id(section: &[u8]) -> String {
-    let field = fields::first(section, "Message-ID");
-    field.map(|field| field.text()).unwrap_or_default()
-}
-
-/// What comes while a message is read: more than there may be is not kept, but read to its end.
-struct Incoming {
-    out: OutFile,
-    most: u64,
-    size: u64,
-    failed: Option<Error>,
-}
-
-impl Incoming {
-    fn take(&mut self, block: &[u8]) -> io::Result<()> {
-        self.size = self.size.saturating_add(block.len() as u64);
-        if self.size > self.most.saturating_mul(2) {
-            // It does not stop: neither do we listen on.
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        if self.size <= self.most && self.failed.is_none() {
-            self.failed = self.out.put(block).err();
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<FileBytes> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        if self.size > self.most {
-            return Err(crate::limits::Limits::exceeded("message", self.most));
-        }
-        // What is delivered is synced; this is not.
-        FileBytes::new(self.out.finish(false)?.reopen()?)
-    }
-}
-
-fn refusal(error: &Error) -> String {
-    match error.kind() {
-        ErrorKind::TooLarge => "552 5.3.4 the message is too large".to_owned(),
-        ErrorKind::InvalidValue => "554 5.4.6 the message has come by too many servers".to_owned(),
-        ErrorKind::DiskFull => "452 4.3.1 the disk is full".to_owned(),
-        _ => "451 4.3.0 it cannot be delivered now".to_owned(),
     }
 }

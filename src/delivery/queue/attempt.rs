@@ -5,8 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::file::{QueueFile, hold, ticket_of};
 use super::report::{Action, Report, Told};
-use super::{Queue, QueueFile, Ticket, Waiting, hold, names, ticket_of};
+use super::ticket::{Ticket, Waiting};
+use super::{Queue, names};
 use crate::delivery::counters::add;
 use crate::delivery::{Event, Spool, tell};
 use crate::error::{Problem, Result};

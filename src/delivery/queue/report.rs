@@ -5,7 +5,8 @@
 
 use std::time::SystemTime;
 
-use super::{QueueFile, Waiting, time_of};
+use super::file::QueueFile;
+use super::ticket::{Waiting, time_of};
 use crate::delivery::counters::add;
 use crate::delivery::{Event, Handover, Spool, tell};
 use crate::error::{Error, ErrorKind, Result};

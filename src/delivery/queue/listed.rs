@@ -1,0 +1,149 @@
+//! What waits in the queue, for whoever looks after it.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use super::file::{QueueFile, hold};
+use super::names;
+use super::ticket::{Ticket, time_of};
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::fs::Lock;
+
+/// A message that waits for its relay: see [`MailServer::queue`](crate::MailServer::queue).
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// # let server = cdonts::MailServer::temporary()?;
+/// for message in server.queue()? {
+///     println!("{} to {:?}, {} attempts", message.id(), message.recipients(), message.attempts());
+///     if message.attempts() > 3 {
+///         message.cancel()?;
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct QueuedMessage {
+    server: crate::MailServer,
+    id: String,
+    reverse_path: String,
+    ticket: Ticket,
+}
+
+impl QueuedMessage {
+    /// The name under which the queue has it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Who gets a report when it cannot be delivered; empty for nobody.
+    pub fn reverse_path(&self) -> &str {
+        &self.reverse_path
+    }
+
+    /// The addresses that do not have it yet.
+    pub fn recipients(&self) -> Vec<&str> {
+        let waiting = self.ticket.waiting.iter();
+        waiting.map(|one| one.address.as_str()).collect()
+    }
+
+    /// What was said of a recipient the last time; empty before the first attempt.
+    pub fn last_reply(&self, recipient: &str) -> &str {
+        let mut waiting = self.ticket.waiting.iter();
+        let found = waiting.find(|one| one.address == recipient);
+        found.map_or("", |one| &one.reply)
+    }
+
+    /// How often it was tried.
+    pub fn attempts(&self) -> u32 {
+        self.ticket.attempts
+    }
+
+    /// When it was sent.
+    pub fn time_queued(&self) -> SystemTime {
+        time_of(self.ticket.queued)
+    }
+
+    /// When it is tried again at the earliest.
+    pub fn next_attempt(&self) -> SystemTime {
+        time_of(self.ticket.next)
+    }
+
+    /// Makes it due now; the next round of the delivery tries it.
+    ///
+    /// # Errors
+    /// [`MessageGone`](ErrorKind::MessageGone) when it is delivered or cancelled meanwhile;
+    /// [`TimedOut`](ErrorKind::TimedOut) while somebody works on it.
+    pub fn retry_now(&self) -> Result<()> {
+        let spool = self.server.spool();
+        let (file, lock) = self.hold()?;
+        let mut ticket = file.ticket.clone();
+        ticket.next = 0;
+        file.replace_ticket(spool, &ticket)?;
+        drop(lock);
+        if let Some(queue) = &spool.queue {
+            queue.wake(&self.id);
+        }
+        Ok(())
+    }
+
+    /// Takes it out of the queue: who does not have it yet never gets it, and nobody a report.
+    ///
+    /// # Errors
+    /// As [`retry_now`](QueuedMessage::retry_now).
+    pub fn cancel(&self) -> Result<()> {
+        let (file, lock) = self.hold()?;
+        file.remove(self.server.spool())?;
+        lock.release()?;
+        Ok(())
+    }
+
+    fn hold(&self) -> Result<(QueueFile, Lock)> {
+        let spool = self.server.spool();
+        let held = hold(spool, &self.id)?.ok_or_else(|| {
+            let message = "the message is being delivered just now; try again";
+            Error::new(ErrorKind::TimedOut, message)
+        })?;
+        match held {
+            (Some(file), lock) => Ok((file, lock)),
+            (None, lock) => {
+                lock.release()?;
+                let message = "the message is not in the queue any more";
+                Err(Error::new(ErrorKind::MessageGone, message))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for QueuedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueuedMessage")
+            .field("id", &self.id)
+            .field("recipients", &self.recipients())
+            .finish_non_exhaustive()
+    }
+}
+
+/// All messages of the queue, the oldest first.
+pub(crate) fn list(server: &crate::MailServer) -> Result<(Vec<QueuedMessage>, Vec<Problem>)> {
+    let Some(queue) = &server.spool().queue else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    for id in names(queue)?.messages {
+        match QueueFile::open(server.spool(), queue, &id) {
+            Ok(Some(file)) if file.ticket.waiting.is_empty() => {}
+            Ok(Some(file)) => all.push(QueuedMessage {
+                server: server.clone(),
+                id,
+                reverse_path: file.reverse_path,
+                ticket: file.ticket,
+            }),
+            Ok(None) => {}
+            Err(error) => problems.push(error.into()),
+        }
+    }
+    all.sort_by(|a, b| (a.ticket.queued, &a.id).cmp(&(b.ticket.queued, &b.id)));
+    Ok((all, problems))
+}
