@@ -18,8 +18,6 @@ pub(crate) use events::{Event, tell};
 pub use foreign::Delivered;
 pub(crate) use foreign::{deliver, deliver_pickup, without_doubles};
 pub(crate) use handover::Handover;
-#[cfg(feature = "listen")]
-pub(crate) use queue::MOST_HOPS;
 pub(crate) use queue::{Clock, Queue, due, list as list_queue, work_off_some};
 pub use queue::{QueuedMessage, RetrySchedule};
 pub(crate) use recover::{has_committed, recover};

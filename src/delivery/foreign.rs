@@ -13,7 +13,6 @@ use std::time::Duration;
 use super::counters::add;
 use super::events::{Event, tell};
 use super::handover::Handover;
-use super::queue::MOST_HOPS;
 use super::spool::{Pickup, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
@@ -21,7 +20,7 @@ use crate::format::body::{self, BodyReader};
 use crate::format::bytes::{Bytes, read_range};
 use crate::format::encode::Sink;
 use crate::format::envelope::{Head, Run, header_end, header_envelope, read_run};
-use crate::format::fields::{fields, first, names_blind_recipients, visible};
+use crate::format::fields::{is_loop, message_id, names_blind_recipients, visible};
 use crate::fs::{Dir, Kind, Stamp};
 use crate::profile::Profile;
 use crate::state::new_id;
@@ -339,8 +338,7 @@ impl Foreign {
         if recipients_from.recipients.len() > spool.limits.recipients {
             return bad("the message has too many recipients", sender_from);
         }
-        let hops = fields(section).filter(|field| field.is("Received"));
-        if hops.count() > MOST_HOPS {
+        if is_loop(section) {
             return bad(
                 "the message has come by too many servers: a loop",
                 recipients_from,
@@ -377,10 +375,7 @@ impl Foreign {
     }
 
     fn message_id(&self) -> String {
-        let section = self.section.as_deref().unwrap_or_default();
-        first(section, "Message-ID")
-            .map(|field| field.text())
-            .unwrap_or_default()
+        message_id(self.section.as_deref().unwrap_or_default())
     }
 
     /// The message without run and blind recipients.

@@ -27,7 +27,7 @@ use super::spool::Spool;
 use crate::error::Result;
 use crate::fs::{Dir, Stamp};
 use crate::transport::Transport;
-pub(crate) use attempt::{MOST_HOPS, due, work_off, work_off_some};
+pub(crate) use attempt::{due, work_off, work_off_some};
 use file::message_name;
 pub use listed::QueuedMessage;
 pub(crate) use listed::list;

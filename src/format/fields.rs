@@ -152,6 +152,20 @@ pub(crate) fn first<'a>(section: &'a [u8], name: &str) -> Option<Field<'a>> {
     fields(section).find(|field| field.is(name))
 }
 
+/// The Message-ID; empty where there is none.
+pub(crate) fn message_id(section: &[u8]) -> String {
+    let field = first(section, "Message-ID");
+    field.map(|field| field.text()).unwrap_or_default()
+}
+
+/// So many servers a message may have come by (RFC 5321 section 6.3).
+const MOST_HOPS: usize = 50;
+
+/// Whether the message has come by so many servers that it must be going round.
+pub(crate) fn is_loop(section: &[u8]) -> bool {
+    fields(section).filter(|field| field.is("Received")).count() > MOST_HOPS
+}
+
 /// The parts of a section that a reader may see, in order: all but the fields that are `hidden`.
 pub(crate) fn visible(section: &[u8], hidden: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::Protocol;
 use super::session::{Session, Transaction};
-use crate::delivery::MOST_HOPS;
+use crate::delivery::{Event, tell, without_doubles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::body::{self, BodyReader};
 use crate::format::bytes::{Bytes, read_range};
@@ -38,20 +38,13 @@ impl Session<'_> {
         let head = read_range(bytes.as_ref(), 0, self.spool.limits.header_section as u64)?;
         let section = head.get(..header_end(&head).unwrap_or(head.len()));
         let section = section.unwrap_or_default();
-        if fields::fields(section)
-            .filter(|field| field.is("Received"))
-            .count()
-            > MOST_HOPS
-        {
+        if fields::is_loop(section) {
             let text = "the message has come by too many servers: a loop";
             return Err(Error::new(ErrorKind::InvalidValue, text));
         }
         let trace = self.trace();
-        let recipients = crate::delivery::without_doubles(
-            transaction.recipients.clone(),
-            self.spool.case_sensitive,
-        );
-        let submitted = submit(
+        let recipients = without_doubles(transaction.recipients.clone(), self.spool.case_sensitive);
+        submit(
             self.spool,
             &Outgoing {
                 reverse_path: transaction.sender.as_ref(),
@@ -64,13 +57,7 @@ impl Session<'_> {
                 },
             },
         )?;
-        crate::delivery::tell(
-            crate::delivery::Event::Accepted,
-            0,
-            &message_id(section),
-            "",
-        );
-        drop(submitted);
+        tell(Event::Accepted, 0, &fields::message_id(section), "");
         Ok(())
     }
 
@@ -101,11 +88,6 @@ impl Session<'_> {
             rfc5322(SystemTime::now())
         )
     }
-}
-
-fn message_id(section: &[u8]) -> String {
-    let field = fields::first(section, "Message-ID");
-    field.map(|field| field.text()).unwrap_or_default()
 }
 
 /// What comes while a message is read: more than there may be is not kept, but read to its end.

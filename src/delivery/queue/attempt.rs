@@ -15,9 +15,6 @@ use crate::error::{Problem, Result};
 use crate::format::fields;
 use crate::transport::{Outcome, RelayMessage, Reply, Transport};
 
-/// So many servers a message may have come by (RFC 5321 section 6.3): more is a loop.
-pub(crate) const MOST_HOPS: usize = 50;
-
 /// Tries what is due, until `stops` says to end after what is in hand; returns what could not be
 /// done.
 pub(crate) fn work_off(spool: &Spool, stops: &(dyn Fn() -> bool + Sync)) -> Result<Vec<Problem>> {
@@ -132,8 +129,7 @@ fn attempt(spool: &Spool, queue: &Queue, id: &str) -> Result<()> {
         return lock.release().map_err(Into::into);
     }
     let age = Duration::from_secs(queue.now().saturating_sub(file.ticket.queued));
-    let hops = fields::fields(&file.section).filter(|field| field.is("Received"));
-    let outcomes = if hops.count() > MOST_HOPS {
+    let outcomes = if fields::is_loop(&file.section) {
         let reply = Reply::new(
             554,
             "5.4.6",

@@ -133,8 +133,7 @@ pub(super) fn hold(spool: &Spool, id: &str) -> Result<Option<(Option<QueueFile>,
 
 impl QueueFile {
     pub(super) fn message_id(&self) -> String {
-        let field = fields::first(&self.section, "Message-ID");
-        field.map(|field| field.text()).unwrap_or_default()
+        fields::message_id(&self.section)
     }
 
     /// `None` if it is gone.

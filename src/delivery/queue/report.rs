@@ -187,11 +187,11 @@ impl<'a> Report<'a> {
         field::verbatim(header, "Subject", subject);
         let id = format!("<{}@{domain}>", new_id());
         field::verbatim(header, "Message-ID", &id);
-        let original = fields::first(&self.file.section, "Message-ID").map(|field| field.text());
-        let is_id = |id: &String| {
-            id.len() < 900 && id.starts_with('<') && id.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        if let Some(original) = original.filter(is_id) {
+        let original = self.file.message_id();
+        let is_id = original.len() < 900
+            && original.starts_with('<')
+            && original.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_id {
             field::verbatim(header, "In-Reply-To", &original);
             field::verbatim(header, "References", &original);
         }

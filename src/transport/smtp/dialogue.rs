@@ -325,13 +325,7 @@ impl Dialogue {
         let answer = self.connection.write(b".\r\n", end);
         match answer.and_then(|()| self.connection.read_reply(end)) {
             Ok((code @ 250..=259, lines)) => Outcome::Accepted(reply(code, &lines)),
-            Ok((code @ 400.., lines)) => {
-                let reply = reply(code, &lines);
-                match code {
-                    500.. => Outcome::Refused(reply),
-                    _ => Outcome::Deferred(reply),
-                }
-            }
+            Ok((code @ 400.., lines)) => outcome(reply(code, &lines)),
             Ok((code, lines)) => {
                 self.is_lost = true;
                 Outcome::Unknown(reply(code, &lines))
