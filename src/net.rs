@@ -1,8 +1,12 @@
-//! Connections that end when their time is over, and not a while after each octet.
+//! Connections that end when their time is over, and not a while after each octet; in the clear or
+//! under TLS.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::ops::DerefMut;
 use std::time::{Duration, Instant};
+
+use rustls::{ConnectionCommon, SideData, StreamOwned};
 
 /// The octets of a connection, up to a time that is set anew for each step.
 pub(crate) struct Timed {
@@ -63,5 +67,81 @@ impl Write for Timed {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
+    }
+}
+
+/// A connection in the clear, or under TLS; `C` is the side of it that this program has.
+pub(crate) enum Channel<C> {
+    Plain(Timed),
+    Tls(Box<StreamOwned<C, Timed>>),
+    /// Between the two, and after a handshake that failed.
+    Gone,
+}
+
+impl<C> Channel<C> {
+    pub(crate) fn is_private(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    pub(crate) fn set_time(&mut self, time: Duration) {
+        match self {
+            Self::Plain(timed) => timed.set_time(time),
+            Self::Tls(tls) => tls.sock.set_time(time),
+            Self::Gone => {}
+        }
+    }
+}
+
+impl<C, S> Channel<C>
+where
+    C: DerefMut<Target = ConnectionCommon<S>>,
+    S: SideData,
+{
+    /// Goes over to TLS, from the clear alone.
+    pub(crate) fn start_tls(&mut self, mut session: C) -> io::Result<()> {
+        let Self::Plain(mut timed) = std::mem::replace(self, Self::Gone) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        while session.is_handshaking() {
+            session.complete_io(&mut timed)?;
+        }
+        *self = Self::Tls(Box::new(StreamOwned::new(session, timed)));
+        Ok(())
+    }
+}
+
+impl<C, S> Read for Channel<C>
+where
+    C: DerefMut<Target = ConnectionCommon<S>>,
+    S: SideData,
+{
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(timed) => timed.read(buffer),
+            Self::Tls(tls) => tls.read(buffer),
+            Self::Gone => Ok(0),
+        }
+    }
+}
+
+impl<C, S> Write for Channel<C>
+where
+    C: DerefMut<Target = ConnectionCommon<S>>,
+    S: SideData,
+{
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(timed) => timed.write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(timed) => timed.flush(),
+            Self::Tls(tls) => tls.flush(),
+            Self::Gone => Ok(()),
+        }
     }
 }

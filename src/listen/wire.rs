@@ -5,9 +5,9 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConfig, ServerConnection};
 
-use crate::net::Timed;
+use crate::net::{Channel, Timed};
 
 /// The longest command line: RFC 5321 section 4.5.3.1.4 has 512, and extensions add to it.
 const LONGEST: usize = 4096;
@@ -29,14 +29,8 @@ pub(super) fn turn_away(mut stream: TcpStream) {
     let _ = stream.write_all(b"421 4.3.2 too many clients; come again later\r\n");
 }
 
-enum Stream {
-    Plain(Timed),
-    Tls(Box<StreamOwned<ServerConnection, Timed>>),
-    Gone,
-}
-
 pub(super) struct Wire {
-    stream: Stream,
+    stream: Channel<ServerConnection>,
     ahead: Vec<u8>,
     timeout: Duration,
 }
@@ -54,34 +48,24 @@ impl Wire {
     pub(super) fn new(stream: TcpStream, timeout: Duration) -> Self {
         let _ = stream.set_nodelay(true);
         Self {
-            stream: Stream::Plain(Timed::new(stream, timeout)),
+            stream: Channel::Plain(Timed::new(stream, timeout)),
             ahead: Vec::new(),
             timeout,
         }
     }
 
     fn begin(&mut self) {
-        match &mut self.stream {
-            Stream::Plain(timed) => timed.set_time(self.timeout),
-            Stream::Tls(tls) => tls.sock.set_time(self.timeout),
-            Stream::Gone => {}
-        }
+        self.stream.set_time(self.timeout);
     }
 
     pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
         self.begin();
-        match &mut self.stream {
-            Stream::Plain(timed) => timed.write_all(text.as_bytes()),
-            Stream::Tls(tls) => {
-                tls.write_all(text.as_bytes())?;
-                tls.flush()
-            }
-            Stream::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.stream.write_all(text.as_bytes())?;
+        self.stream.flush()
     }
 
     pub(super) fn is_private(&self) -> bool {
-        matches!(self.stream, Stream::Tls(_))
+        self.stream.is_private()
     }
 
     /// Whether the client spoke on before it had an answer.
@@ -91,24 +75,13 @@ impl Wire {
 
     pub(super) fn start_tls(&mut self, config: &Arc<ServerConfig>) -> io::Result<()> {
         self.begin();
-        let Stream::Plain(mut timed) = std::mem::replace(&mut self.stream, Stream::Gone) else {
-            return Err(io::ErrorKind::NotConnected.into());
-        };
-        let mut session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-        while session.is_handshaking() {
-            session.complete_io(&mut timed)?;
-        }
-        self.stream = Stream::Tls(Box::new(StreamOwned::new(session, timed)));
-        Ok(())
+        let session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+        self.stream.start_tls(session)
     }
 
     fn fill(&mut self) -> io::Result<()> {
         let mut block = [0; 16 * 1024];
-        let count = match &mut self.stream {
-            Stream::Plain(timed) => timed.read(&mut block)?,
-            Stream::Tls(tls) => tls.read(&mut block)?,
-            Stream::Gone => 0,
-        };
+        let count = self.stream.read(&mut block)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection};
 
 use super::super::relay::Reply;
-use crate::net::{Timed, after, named};
+use crate::net::{Channel, Timed, after, named};
 
 /// The longest line of a reply that is read; RFC 5321 section 4.5.3.1.5 has 512.
 const LONGEST: usize = 8 * 1024;
@@ -44,15 +44,8 @@ impl Fault {
     }
 }
 
-enum Stream {
-    Plain(Timed),
-    Tls(Box<StreamOwned<ClientConnection, Timed>>),
-    /// While one becomes the other.
-    Gone,
-}
-
 pub(super) struct Connection {
-    stream: Stream,
+    stream: Channel<ClientConnection>,
     /// What was read and not asked for yet.
     ahead: Vec<u8>,
 }
@@ -74,7 +67,7 @@ impl Connection {
                 Ok(stream) => {
                     let _ = stream.set_nodelay(true);
                     return Ok(Self {
-                        stream: Stream::Plain(Timed::new(stream, time)),
+                        stream: Channel::Plain(Timed::new(stream, time)),
                         ahead: Vec::new(),
                     });
                 }
@@ -96,18 +89,10 @@ impl Connection {
             let text = "the server went on speaking in the clear when TLS was to begin";
             return Err(Fault::Protocol(text.to_owned()));
         }
-        let Stream::Plain(mut timed) = std::mem::replace(&mut self.stream, Stream::Gone) else {
-            return Err(Fault::Protocol("TLS is up already".to_owned()));
-        };
-        timed.set_time(time);
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let mut session =
-            ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-        while session.is_handshaking() {
-            session.complete_io(&mut timed)?;
-        }
-        self.stream = Stream::Tls(Box::new(StreamOwned::new(session, timed)));
-        Ok(())
+        let session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        self.stream.set_time(time);
+        Ok(self.stream.start_tls(session)?)
     }
 
     /// Whether the server has said something that was not read yet.
@@ -116,33 +101,18 @@ impl Connection {
     }
 
     pub(super) fn is_private(&self) -> bool {
-        matches!(self.stream, Stream::Tls(_))
-    }
-
-    fn set_time(&mut self, time: Duration) {
-        match &mut self.stream {
-            Stream::Plain(timed) => timed.set_time(time),
-            Stream::Tls(tls) => tls.sock.set_time(time),
-            Stream::Gone => {}
-        }
+        self.stream.is_private()
     }
 
     pub(super) fn write(&mut self, bytes: &[u8], time: Duration) -> Result<(), Fault> {
-        self.set_time(time);
-        match &mut self.stream {
-            Stream::Plain(timed) => timed.write_all(bytes)?,
-            Stream::Tls(tls) => {
-                tls.write_all(bytes)?;
-                tls.flush()?;
-            }
-            Stream::Gone => return Err(io::Error::from(io::ErrorKind::NotConnected).into()),
-        }
-        Ok(())
+        self.stream.set_time(time);
+        self.stream.write_all(bytes)?;
+        Ok(self.stream.flush()?)
     }
 
     /// The next reply: its code, and its lines without the code.
     pub(super) fn read_reply(&mut self, time: Duration) -> Result<(u16, Vec<String>), Fault> {
-        self.set_time(time);
+        self.stream.set_time(time);
         let mut lines = Vec::new();
         loop {
             let line = self.read_line()?;
@@ -188,11 +158,7 @@ impl Connection {
                 return Err(Fault::Protocol("the server's line has no end".to_owned()));
             }
             let mut block = [0; 1024];
-            let count = match &mut self.stream {
-                Stream::Plain(timed) => timed.read(&mut block)?,
-                Stream::Tls(tls) => tls.read(&mut block)?,
-                Stream::Gone => 0,
-            };
+            let count = self.stream.read(&mut block)?;
             if count == 0 {
                 let text = "the server closed the connection";
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text).into());
