@@ -178,6 +178,18 @@ impl Dirs {
 
 const MOST_TRIES: usize = 20;
 
+/// A file for this process alone that vanishes with its handle.
+#[cfg(any(feature = "index", feature = "listen"))]
+pub(crate) fn scratch_file(dir: &Dir) -> crate::fs::Result<crate::fs::NewFile> {
+    if let Some(file) = dir.create_unnamed()? {
+        return Ok(file);
+    }
+    let name = format!("scratch-{}", new_id());
+    let file = dir.create(&name)?;
+    dir.remove(&name)?;
+    Ok(file)
+}
+
 /// A name that nobody has chosen or will choose.
 pub(crate) fn new_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()

@@ -14,7 +14,7 @@ use crate::format::encode::Sink;
 use crate::format::envelope::header_end;
 use crate::format::fields;
 use crate::fs::NewFile;
-use crate::state::new_id;
+use crate::state::{new_id, scratch_file};
 use crate::store::FileBytes;
 use crate::time::rfc5322;
 use crate::transport::{OutFile, Outgoing, submit};
@@ -22,14 +22,7 @@ use crate::transport::{OutFile, Outgoing, submit};
 impl Session<'_> {
     /// Where a message waits while it comes; gone with its handle.
     pub(super) fn spool_file(&self) -> Result<NewFile> {
-        let dirs = self.spool.state.ensure()?;
-        if let Some(file) = dirs.staging.create_unnamed()? {
-            return Ok(file);
-        }
-        let name = format!("incoming-{}", new_id());
-        let file = dirs.root.create(&name)?;
-        dirs.root.remove(&name)?;
-        Ok(file)
+        Ok(scratch_file(&self.spool.state.ensure()?.root)?)
     }
 
     /// In all Inboxes, or in none.

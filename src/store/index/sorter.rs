@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::{Encoded, Fault, Rows};
 use crate::fs::{Dir, File, NewFile};
-use crate::state::new_id;
+use crate::state::scratch_file;
 
 /// So many octets of rows are held at once.
 const HELD: usize = 8 << 20;
@@ -40,7 +40,7 @@ impl Sorter {
         let rows = std::mem::take(&mut self.held);
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(create(dir)?),
+            none => none.insert(scratch_file(dir)?),
         };
         let start = self.runs.last().map_or(0, |run| run.end);
         let mut out = BufWriter::with_capacity(BLOCK, file);
@@ -76,17 +76,6 @@ impl Sorter {
         }
         Ok(())
     }
-}
-
-/// A file that vanishes with its handle, whatever happens to this process.
-fn create(dir: &Dir) -> Result<NewFile, Fault> {
-    if let Some(file) = dir.create_unnamed()? {
-        return Ok(file);
-    }
-    let name = format!("index.rows-{}", new_id());
-    let file = dir.create(&name)?;
-    dir.remove(&name)?;
-    Ok(file)
 }
 
 /// Lengths and hash before key and value; returns how much that is.
