@@ -157,7 +157,7 @@ impl MailServer {
     /// When the queue cannot be listed. A file of it that cannot be understood is a problem that
     /// [`deliver_now`](MailServer::deliver_now) tells.
     pub fn queue(&self) -> Result<Vec<QueuedMessage>> {
-        delivery::list_queue(self).map(|(messages, _)| messages)
+        delivery::list_queue(self)
     }
 
     /// What this server has done since it was opened.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::file::{QueueFile, hold};
 use super::names;
 use super::ticket::{Ticket, time_of};
-use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fs::Lock;
 
 /// A message that waits for its relay: see [`MailServer::queue`](crate::MailServer::queue).
@@ -125,25 +125,26 @@ impl fmt::Debug for QueuedMessage {
     }
 }
 
-/// All messages of the queue, the oldest first.
-pub(crate) fn list(server: &crate::MailServer) -> Result<(Vec<QueuedMessage>, Vec<Problem>)> {
+/// All messages of the queue that can be understood, the oldest first.
+pub(crate) fn list(server: &crate::MailServer) -> Result<Vec<QueuedMessage>> {
     let Some(queue) = &server.spool().queue else {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Vec::new());
     };
-    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    let mut all = Vec::new();
     for id in names(queue)?.messages {
-        match QueueFile::open(server.spool(), queue, &id) {
-            Ok(Some(file)) if file.ticket.waiting.is_empty() => {}
-            Ok(Some(file)) => all.push(QueuedMessage {
+        // What is wrong with a file, the delivery tells.
+        let Ok(Some(file)) = QueueFile::open(server.spool(), queue, &id) else {
+            continue;
+        };
+        if !file.ticket.waiting.is_empty() {
+            all.push(QueuedMessage {
                 server: server.clone(),
                 id,
                 reverse_path: file.reverse_path,
                 ticket: file.ticket,
-            }),
-            Ok(None) => {}
-            Err(error) => problems.push(error.into()),
+            });
         }
     }
     all.sort_by(|a, b| (a.ticket.queued, &a.id).cmp(&(b.ticket.queued, &b.id)));
-    Ok((all, problems))
+    Ok(all)
 }
