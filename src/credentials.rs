@@ -14,6 +14,8 @@ use std::fmt;
 pub struct Credentials {
     pub(crate) user: String,
     pub(crate) proof: Proof,
+    name: String,
+    address: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -28,6 +30,8 @@ impl Credentials {
         Self {
             user: user.into(),
             proof: Proof::Password(password.into()),
+            name: String::new(),
+            address: None,
         }
     }
 
@@ -36,8 +40,50 @@ impl Credentials {
         Self {
             user: user.into(),
             proof: Proof::Token(token.into()),
+            name: String::new(),
+            address: None,
         }
     }
+
+    /// The display name of [`Session::logon`](crate::Session::logon); empty by default.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The address of [`Session::logon`](crate::Session::logon), where the user name is another;
+    /// the user name by default.
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    pub(crate) fn display_name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn mailbox(&self) -> &str {
+        self.address.as_deref().unwrap_or(&self.user)
+    }
+
+    /// The user name, for a hook that checks it.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Whether the password is this one. Takes as long for a wrong one as for the right one of its
+    /// length.
+    pub fn is_password(&self, password: &str) -> bool {
+        match &self.proof {
+            Proof::Password(given) => is_same(given.as_bytes(), password.as_bytes()),
+            Proof::Token(_) => false,
+        }
+    }
+}
+
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let differences = one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b));
+    one.len() == other.len() && std::hint::black_box(differences) == 0
 }
 
 impl fmt::Debug for Credentials {

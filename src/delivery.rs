@@ -21,4 +21,4 @@ pub(crate) use handover::Handover;
 pub(crate) use queue::{Clock, Queue, due, list as list_queue, work_off_some};
 pub use queue::{QueuedMessage, RetrySchedule};
 pub(crate) use recover::{has_committed, recover};
-pub(crate) use spool::{Pickup, Spool};
+pub(crate) use spool::{Outbox, Pickup, Spool};

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use crate::address_entry::AddressEntry;
+use crate::credentials::Credentials;
 use crate::delivery::Spool;
 use crate::draft_attachments::DraftAttachments;
 use crate::error::{Result, SendError};
@@ -78,6 +79,8 @@ pub struct Draft {
     faults: Vec<(String, String)>,
     /// Given at the first attempt to send, and kept.
     identity: Option<Identity>,
+    /// Of the session, for a way out that asks for them.
+    credentials: Option<Credentials>,
 }
 
 /// What makes two attempts the same message.
@@ -163,6 +166,7 @@ impl Draft {
             wants_read_receipt: false,
             faults: Vec::new(),
             identity: None,
+            credentials: None,
         }
     }
 
@@ -173,6 +177,7 @@ impl Draft {
             text: (!text.is_empty()).then_some(text),
             message_format: session.message_format(),
             code_page: session.code_page(),
+            credentials: session.credentials().cloned(),
             ..Self::new(session.server())
         }
     }
@@ -422,6 +427,11 @@ impl Draft {
         }
     }
 
+    /// Who has the message already does not get it again.
+    pub(crate) fn without_taken(&mut self, taken: &[String]) {
+        self.recipients.remove_addresses(taken);
+    }
+
     /// The identity that every attempt has.
     fn identify(&mut self) -> Identity {
         self.identity.get_or_insert_with(Identity::new).clone()
@@ -442,6 +452,7 @@ impl Draft {
         let message_id = format!("<{}@{}>", identity.id, checked.from.address.domain());
         let composition = checked.composition(self, &message_id, identity.date);
         let outgoing = Outgoing {
+            credentials: self.credentials.as_ref(),
             reverse_path: (self.auto_submitted != Some(AutoSubmitted::Replied))
                 .then_some(&checked.from.address),
             recipients: &checked.recipients,

@@ -50,7 +50,8 @@ pub enum ErrorKind {
     MessageGone,
     /// A file of the mail server's state cannot be understood (`CdoE_CORRUPT_STORE`).
     Corrupt,
-    /// The owner of the mail server does not let this address log on (`CdoE_LOGON_FAILED`).
+    /// The owner of the mail server does not let this address log on, or a mail server does not
+    /// take the credentials (`CdoE_LOGON_FAILED`).
     LogonFailed,
     /// The time given was not enough (`CdoE_TIMEOUT`).
     TimedOut,
@@ -62,6 +63,16 @@ pub enum ErrorKind {
     Configuration,
     /// Any other failure of the operating system (`CdoE_DISK_ERROR`).
     Io,
+    /// A server cannot be reached, is gone in the middle, too slow, or asks to come later; or it
+    /// does not keep to its protocol (`CdoE_NETWORK_ERROR`).
+    Network,
+    /// A server offers no TLS where it is demanded, or its certificate is not trusted
+    /// (`CdoE_NETWORK_ERROR`).
+    NotPrivate,
+    /// A server said no for good (`CdoE_CALL_FAILED`).
+    Refused,
+    /// The answer to the last step was lost: it may have been done (`CdoE_UNABLE_TO_COMPLETE`).
+    OutcomeUnknown,
 }
 
 impl ErrorKind {
@@ -83,6 +94,10 @@ impl ErrorKind {
             Self::NotSupported => "not_supported",
             Self::Configuration => "configuration",
             Self::Io => "io",
+            Self::Network => "network",
+            Self::NotPrivate => "not_private",
+            Self::Refused => "refused",
+            Self::OutcomeUnknown => "outcome_unknown",
         }
     }
 
@@ -103,6 +118,9 @@ impl ErrorKind {
             Self::NotSupported => CdoCode::NoSupport,
             Self::Configuration => CdoCode::Unconfigured,
             Self::Io => CdoCode::DiskError,
+            Self::Network | Self::NotPrivate => CdoCode::NetworkError,
+            Self::Refused => CdoCode::CallFailed,
+            Self::OutcomeUnknown => CdoCode::UnableToComplete,
         }
     }
 }
@@ -132,9 +150,28 @@ struct Inner {
     path: Option<PathBuf>,
     code: Option<CdoCode>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// Recipients for whom a message was taken nevertheless.
+    taken: Vec<String>,
 }
 
 impl Error {
+    /// An error of a [`Store`](crate::Store) or of another part that is not this crate's.
+    ///
+    /// ```
+    /// use cdonts::{Error, ErrorKind};
+    ///
+    /// let error = Error::of_store(ErrorKind::Network, "the bucket does not answer");
+    /// assert!(error.is_transient());
+    /// ```
+    pub fn of_store(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::new(kind, message)
+    }
+
+    /// The same with the error that led to it.
+    pub fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.with_source(source)
+    }
+
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -143,6 +180,7 @@ impl Error {
             path: None,
             code: None,
             source: None,
+            taken: Vec::new(),
         }))
     }
 
@@ -159,6 +197,15 @@ impl Error {
     pub(crate) fn with_code(mut self, code: CdoCode) -> Self {
         self.0.code = Some(code);
         self
+    }
+
+    pub(crate) fn with_taken(mut self, taken: Vec<String>) -> Self {
+        self.0.taken = taken;
+        self
+    }
+
+    pub(crate) fn taken(&self) -> &[String] {
+        &self.0.taken
     }
 
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -201,11 +248,15 @@ impl Error {
     }
 
     /// Whether the same call may succeed later without a change to it: a full disk, a time-out,
-    /// a failure of the operating system.
+    /// a failure of the operating system or of the network.
     pub fn is_transient(&self) -> bool {
         matches!(
             self.0.kind,
-            ErrorKind::DiskFull | ErrorKind::TimedOut | ErrorKind::Io
+            ErrorKind::DiskFull
+                | ErrorKind::TimedOut
+                | ErrorKind::Io
+                | ErrorKind::Network
+                | ErrorKind::OutcomeUnknown
         )
     }
 

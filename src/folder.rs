@@ -8,7 +8,6 @@ use crate::message::Message;
 use crate::messages::Messages;
 use crate::sent::Sent;
 use crate::session::Session;
-use crate::store::Whose;
 use crate::stream::{Cursor, MessageStream, Since};
 
 /// Which folder (`CdoFolderTypes`).
@@ -101,9 +100,10 @@ impl Inbox {
         "Inbox"
     }
 
-    /// The messages there are now, oldest first by the time of their files and then by name.
+    /// The messages there are now, oldest first: of a directory by the time of their files and then
+    /// by name.
     ///
-    /// Looks at the drop once. Where its writer writes in place (see [`Writer`](crate::Writer)) the
+    /// Looks once. Where its writer writes in place (see [`Writer`](crate::Writer)) the
     /// first look waits until new files have stood still, one second by default.
     ///
     /// # Errors
@@ -111,10 +111,8 @@ impl Inbox {
     /// cannot be read does not fail the others: see [`Messages::problems`].
     #[doc(alias = "Folder.Messages")]
     pub fn messages(&self) -> Result<Messages> {
-        let store = self.0.server().drop_store()?;
-        let key = self.0.key();
-        let listing = store.list(Whose::Address(key))?;
-        Ok(Messages::new(store, Some(&self.0), listing))
+        let limits = &self.0.server().spool().limits;
+        Messages::new(self.0.mailbox()?, Some(&self.0), limits)
     }
 
     /// How many messages there are, without reading them: with an index a look-up.
@@ -122,10 +120,7 @@ impl Inbox {
     /// # Errors
     /// As [`messages`](Inbox::messages).
     pub fn count(&self) -> Result<u64> {
-        self.0
-            .server()
-            .drop_store()?
-            .count(Whose::Address(self.0.key()))
+        self.0.mailbox()?.count()
     }
 
     /// All messages, oldest first, however many: a few at a time are held. One that comes while it

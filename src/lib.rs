@@ -19,7 +19,6 @@ mod asynchronous;
 mod attachments;
 #[cfg(all(test, feature = "index", target_os = "linux", not(portable_fs)))]
 mod costs;
-#[cfg(feature = "smtp")]
 mod credentials;
 mod delivery;
 mod draft;
@@ -67,6 +66,7 @@ mod received;
 mod recipients;
 mod reply;
 mod report;
+mod scratch;
 mod sent;
 mod server;
 mod session;
@@ -82,13 +82,13 @@ pub use address_entry::AddressEntry;
 #[cfg(feature = "tokio")]
 pub use asynchronous::WatchStream;
 pub use attachments::{Attachment, AttachmentReader, AttachmentType, Attachments};
-#[cfg(feature = "smtp")]
 pub use credentials::Credentials;
 pub use delivery::{Counts, Delivered, QueuedMessage, RetrySchedule};
 pub use draft::{AutoSubmitted, Draft};
 pub use draft_attachments::{DraftAttachment, DraftAttachments};
 pub use error::{CdoCode, Error, ErrorKind, Problem, Result, SendError};
 pub use folder::{Folder, FolderType, Inbox, Outbox, OutboxMessages};
+pub use format::bytes::MessageBytes;
 pub use headers::{Header, Headers};
 pub use importance::Importance;
 pub use limits::Limits;
@@ -110,7 +110,10 @@ pub use report::{Action, AutoReply, DeliveryReport, ReadReport, RecipientStatus,
 pub use sent::Sent;
 pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgress};
 pub use session::Session;
-pub use store::Writer;
+pub use store::{
+    Listing, LogOn, Mailbox, Page, PageRequest, Position, Store, StoredMessage, Summary, Waiter,
+    Writer,
+};
 pub use stream::{Cursor, MessageStream, Since};
 #[cfg(feature = "sendmail")]
 pub use transport::Sendmail;

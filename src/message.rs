@@ -3,19 +3,20 @@
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use crate::address_entry::AddressEntry;
 use crate::attachments::Attachments;
-use crate::error::{Problem, Result};
+use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::headers::Headers;
 use crate::importance::Importance;
+use crate::limits::Limits;
 use crate::part::MessagePart;
 use crate::reading::{Origin, Reading};
 use crate::recipients::Recipients;
 use crate::session::Session;
-use crate::store::{DropOrigin, Entry};
+use crate::store::{StoredMessage, Summary};
 
 /// A received message (CDONTS `Message` in the Inbox). It can be read and deleted, nothing else.
 ///
@@ -48,35 +49,58 @@ use crate::store::{DropOrigin, Entry};
 pub struct Message(Arc<Inner>);
 
 struct Inner {
-    origin: DropOrigin,
+    stored: Arc<dyn StoredMessage>,
     session: Option<Session>,
     sender: AddressEntry,
     reading: Reading,
+    /// What a listing shows could be read.
+    is_known: bool,
 }
 
+/// What is shown of a message of which nothing could be read.
+static UNKNOWN: LazyLock<Summary> = LazyLock::new(Summary::default);
+
 impl Message {
-    pub(crate) fn new(origin: DropOrigin, session: Option<Session>) -> Self {
-        let rules = &origin.store.rules;
+    pub(crate) fn new(
+        stored: Arc<dyn StoredMessage>,
+        session: Option<Session>,
+        limits: &Limits,
+    ) -> Self {
         let reading = Reading::new(
-            Origin::Drop(origin.clone()),
-            rules.dot_stuffed,
-            rules.limits.clone(),
+            Origin::Stored(Arc::clone(&stored)),
+            stored.is_dot_stuffed(),
+            limits.clone(),
         );
+        let summary = stored.summary();
         Self(Arc::new(Inner {
-            sender: origin.entry.summary.sender.clone().into(),
+            is_known: summary.is_ok(),
+            sender: summary.map_or_else(
+                |_| AddressEntry::default(),
+                |found| found.sender.clone().into(),
+            ),
             reading,
-            origin,
+            stored,
             session,
         }))
     }
 
-    fn entry(&self) -> &Entry {
-        &self.0.origin.entry
+    fn summary(&self) -> &Summary {
+        let inner = &self.0;
+        let known = inner
+            .is_known
+            .then(|| inner.stored.summary().ok())
+            .flatten();
+        known.unwrap_or(&UNKNOWN)
     }
 
-    #[cfg(feature = "watch")]
-    pub(crate) fn stamp(&self) -> crate::fs::Stamp {
-        self.entry().stamp
+    /// Nobody may delete what he could not see: a rule of his for it may have judged nothing.
+    pub(crate) fn check_known(&self) -> Result<()> {
+        if self.0.is_known {
+            return Ok(());
+        }
+        let message = "the message could not be read when it was listed, and is not deleted \
+                       unseen; list the Inbox again";
+        Err(Error::new(ErrorKind::Network, message).with_path(self.0.stored.path()))
     }
 
     pub(crate) fn reading(&self) -> &Reading {
@@ -101,42 +125,41 @@ impl Message {
     /// The subject, decoded; may be empty.
     #[doc(alias = "Message.Subject")]
     pub fn subject(&self) -> &str {
-        &self.entry().summary.subject
+        &self.summary().subject
     }
 
     /// When the server received it: the newest `Received` field, else the time of the file.
     #[doc(alias = "Message.TimeReceived")]
     pub fn time_received(&self) -> SystemTime {
-        let entry = self.entry();
-        let of_file = || entry.stamp.modified();
-        entry.summary.received.unwrap_or_else(of_file)
+        self.summary().received.unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Octets of the source as a reader sees it; in a dot-stuffed drop doubled dots count.
     #[doc(alias = "Message.Size")]
     pub fn size(&self) -> u64 {
-        self.entry().summary.size
+        self.summary().size
     }
 
     /// The reverse-path of the envelope (RFC 5321) without brackets: who gets an error report.
     /// Empty for reports and other automatic mail, and when the mail server did not write it.
     pub fn reverse_path(&self) -> &str {
-        &self.entry().summary.reverse_path
+        &self.summary().reverse_path
     }
 
     pub(crate) fn has_null_reverse_path(&self) -> bool {
-        self.entry().summary.has_null_reverse_path
+        self.summary().has_null_reverse_path
     }
 
     /// The address of the envelope under which the session got it, as the mail server wrote it.
     /// Empty for an [unclaimed](crate::MailServer::unclaimed) message.
     pub fn delivered_to(&self) -> &str {
-        &self.entry().summary.delivered_to
+        &self.summary().delivered_to
     }
 
-    /// The name of its file below the drop directory, in a Maildir with `new/` or `cur/`.
+    /// What names it in its store: the file below the drop directory, in a Maildir with `new/` or
+    /// `cur/`; in a POP3 mailbox its unique id (UIDL), in an IMAP mailbox UIDVALIDITY and UID.
     pub fn file_name(&self) -> PathBuf {
-        self.entry().relative_path()
+        self.0.stored.name()
     }
 
     /// The recipients in To and Cc, as the sender wrote them.
@@ -299,7 +322,8 @@ impl Message {
     /// written to. After an error the message is still there.
     #[doc(alias = "Message.Delete")]
     pub fn delete(self) -> Result<()> {
-        self.0.origin.delete()
+        self.check_known()?;
+        self.0.stored.delete()
     }
 }
 

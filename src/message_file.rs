@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use crate::address_entry::AddressEntry;
 use crate::attachments::Attachments;
 use crate::error::{Error, Problem, Result};
-use crate::format::bytes::Bytes;
+use crate::format::bytes::MessageBytes;
 use crate::format::fields;
 use crate::fs::outside;
 use crate::headers::Headers;
@@ -92,12 +92,12 @@ impl MessageFile {
         Self::new(Arc::new(bytes.into()), limits)
     }
 
-    fn new(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    fn new(bytes: Arc<dyn MessageBytes>, limits: &Limits) -> Result<Self> {
         Self::embedded(bytes, 0, false, limits)
     }
 
     pub(crate) fn embedded(
-        bytes: Arc<dyn Bytes>,
+        bytes: Arc<dyn MessageBytes>,
         depth: usize,
         dot_stuffed: bool,
         limits: &Limits,
@@ -254,7 +254,7 @@ struct OutsideBytes {
     path: PathBuf,
 }
 
-impl Bytes for OutsideBytes {
+impl MessageBytes for OutsideBytes {
     fn len(&self) -> u64 {
         self.len
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::error::{ErrorKind, Problem, Result};
 use crate::folder::Inbox;
+use crate::limits::Limits;
 use crate::message::Message;
 use crate::session::Session;
-use crate::store::{DropOrigin, DropStore, Entries, Listing};
+use crate::store::{Listing, Mailbox};
 
 /// The messages of an Inbox as they were when it was asked (CDONTS `Messages`).
 ///
@@ -42,12 +43,14 @@ pub struct Messages {
 
 #[derive(Debug)]
 struct Snapshot {
-    store: Arc<DropStore>,
+    mailbox: Arc<dyn Mailbox>,
     session: Option<Session>,
-    entries: Entries,
-    problems: Vec<Problem>,
-    unreadable: usize,
+    listing: Listing,
+    limits: Limits,
 }
+
+/// So many messages are deleted together.
+const TOGETHER: usize = 100;
 
 #[derive(Clone, Copy, Debug)]
 enum Cursor {
@@ -60,31 +63,26 @@ enum Cursor {
 
 impl Snapshot {
     fn get(&self, index: usize) -> Option<Message> {
-        let entry = self.entries.get(index)?;
-        let origin = DropOrigin {
-            store: Arc::clone(&self.store),
-            entry,
-            reader: self
-                .session
-                .as_ref()
-                .map(|session| session.key().to_owned()),
-        };
-        Some(Message::new(origin, self.session.clone()))
+        let stored = self.listing.get(index)?;
+        Some(Message::new(stored, self.session.clone(), &self.limits))
     }
 }
 
 impl Messages {
-    pub(crate) fn new(store: &Arc<DropStore>, session: Option<&Session>, listing: Listing) -> Self {
-        Self {
+    pub(crate) fn new(
+        mailbox: Arc<dyn Mailbox>,
+        session: Option<&Session>,
+        limits: &Limits,
+    ) -> Result<Self> {
+        Ok(Self {
             snapshot: Arc::new(Snapshot {
-                store: Arc::clone(store),
+                listing: mailbox.list()?,
+                mailbox,
                 session: session.cloned(),
-                problems: listing.problems,
-                entries: listing.entries,
-                unreadable: listing.unreadable,
+                limits: limits.clone(),
             }),
             cursor: Cursor::Unset,
-        }
+        })
     }
 
     /// The session that asked for them; `None` for those of
@@ -100,10 +98,17 @@ impl Messages {
         self.session().map(Session::inbox)
     }
 
+    /// What tells each from all that ever were, without making them.
+    #[cfg(feature = "watch")]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let listing = &self.snapshot.listing;
+        (0..listing.len()).filter_map(|at| Some(listing.get(at)?.key()))
+    }
+
     /// How many there are.
     #[doc(alias = "Messages.Count")]
     pub fn len(&self) -> usize {
-        self.snapshot.entries.len()
+        self.snapshot.listing.len()
     }
 
     /// Whether there is none.
@@ -173,13 +178,21 @@ impl Messages {
     /// The first failure, after all were tried.
     #[doc(alias = "Messages.Delete")]
     pub fn delete_all(&mut self) -> Result<usize> {
-        let mut deleted = 0;
-        let mut failed = None;
-        for message in self.iter() {
-            match message.delete() {
-                Ok(()) => deleted += 1,
-                Err(error) if error.kind() == ErrorKind::MessageGone => {}
-                Err(error) => failed = failed.or(Some(error)),
+        let (mut deleted, mut failed) = (0, None);
+        let listing = &self.snapshot.listing;
+        let mut rest = 0..listing.len();
+        loop {
+            let some: Vec<_> = rest.by_ref().take(TOGETHER).collect();
+            if some.is_empty() {
+                break;
+            }
+            let stored: Vec<_> = some.iter().filter_map(|&at| listing.get(at)).collect();
+            for result in self.snapshot.mailbox.delete(&stored) {
+                match result {
+                    Ok(()) => deleted += 1,
+                    Err(error) if error.kind() == ErrorKind::MessageGone => {}
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
         }
         failed.map_or(Ok(deleted), Err)
@@ -187,13 +200,13 @@ impl Messages {
 
     /// What is wrong with messages of this snapshot that is known without opening them, by file.
     pub fn problems(&self) -> &[Problem] {
-        &self.snapshot.problems
+        &self.snapshot.listing.problems
     }
 
     /// How many files of the drop could not be judged when the snapshot was made: some may be the
     /// session's. Their names are for the owner: see [`MailServer::problems`](crate::MailServer::problems).
     pub fn unreadable(&self) -> usize {
-        self.snapshot.unreadable
+        self.snapshot.listing.unreadable
     }
 }
 

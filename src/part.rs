@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::body::{self, BodyReader};
-use crate::format::bytes::Bytes;
+use crate::format::bytes::MessageBytes;
 use crate::format::structure::{Encoding, Part, PartKind};
 use crate::headers::Headers;
 use crate::limits::Limits;
@@ -161,9 +161,9 @@ impl MessagePart {
 
     /// The message that is embedded here, if it is one.
     pub(crate) fn source(&self) -> Result<EmbeddedMessage> {
-        let (bytes, _) = self.origin.open()?;
+        let bytes = self.origin.open()?;
         let range = self.part.body.clone();
-        let (bytes, dot_stuffed): (Arc<dyn Bytes>, _) = match self.part.encoding {
+        let (bytes, dot_stuffed): (Arc<dyn MessageBytes>, _) = match self.part.encoding {
             Encoding::Identity | Encoding::Unknown(_) => {
                 (Arc::new(PartBytes { bytes, range }), self.dot_stuffed)
             }
@@ -193,12 +193,12 @@ impl MessagePart {
     }
 
     pub(crate) fn decoded(&self) -> Result<BodyReader> {
-        let (bytes, _) = self.origin.open()?;
+        let bytes = self.origin.open()?;
         Ok(BodyReader::new(bytes, &self.part, self.dot_stuffed))
     }
 
     fn raw(&self, range: Range<u64>) -> Result<BodyReader> {
-        let (bytes, _) = self.origin.open()?;
+        let bytes = self.origin.open()?;
         Ok(BodyReader::raw(bytes, range, self.dot_stuffed))
     }
 }
@@ -223,11 +223,11 @@ impl fmt::Debug for MessagePart {
 
 /// The bytes of one part as a message of their own.
 struct PartBytes {
-    bytes: Arc<dyn Bytes>,
+    bytes: Arc<dyn MessageBytes>,
     range: Range<u64>,
 }
 
-impl Bytes for PartBytes {
+impl MessageBytes for PartBytes {
     fn len(&self) -> u64 {
         self.range.end.saturating_sub(self.range.start)
     }

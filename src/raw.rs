@@ -95,6 +95,7 @@ impl Outbox {
         let submitted = transport::submit(
             spool,
             &Outgoing {
+                credentials: self.session().credentials(),
                 reverse_path: reverse_path.as_ref(),
                 recipients: &recipients,
                 content: &|to| {

@@ -12,7 +12,7 @@ use crate::address_entry::AddressEntry;
 use crate::attachments::Attachments;
 use crate::error::{Error, Result};
 use crate::format::body::BodyReader;
-use crate::format::bytes::{Bytes, read_range};
+use crate::format::bytes::{MessageBytes, read_range};
 use crate::format::fields::{self, names_blind_recipients, visible};
 use crate::format::structure::{Part, PartKind, Structure, scan};
 use crate::format::{address_list, date, url};
@@ -21,33 +21,32 @@ use crate::importance::Importance;
 use crate::limits::Limits;
 use crate::part::MessagePart;
 use crate::recipients::{Recipient, RecipientType, Recipients};
-use crate::store::DropOrigin;
+use crate::store::StoredMessage;
 
 pub(crate) use visible::VisibleBytes;
 
 /// Where the bytes of a message come from each time it is read.
 #[derive(Clone)]
 pub(crate) enum Origin {
-    /// A file of the drop, opened anew and checked.
-    Drop(DropOrigin),
+    /// A message of a store, opened anew each time.
+    Stored(Arc<dyn StoredMessage>),
     /// Bytes that are held.
-    Held(Arc<dyn Bytes>),
+    Held(Arc<dyn MessageBytes>),
 }
 
 impl Origin {
-    /// Names the file in an error that does not.
+    /// Names the message in an error that does not.
     fn locate(&self, error: Error) -> Error {
         match self {
-            Self::Drop(origin) if error.path().is_none() => error.with_path(origin.path()),
+            Self::Stored(stored) if error.path().is_none() => error.with_path(stored.path()),
             _ => error,
         }
     }
 
-    /// The bytes, and where the message begins in them.
-    pub(crate) fn open(&self) -> Result<(Arc<dyn Bytes>, u64)> {
+    pub(crate) fn open(&self) -> Result<Arc<dyn MessageBytes>> {
         match self {
-            Self::Drop(origin) => origin.open(),
-            Self::Held(bytes) => Ok((Arc::clone(bytes), 0)),
+            Self::Stored(stored) => stored.open(),
+            Self::Held(bytes) => Ok(Arc::clone(bytes)),
         }
     }
 }
@@ -143,15 +142,9 @@ impl Reading {
         if let Some(parsed) = self.parsed.get() {
             return Ok(parsed);
         }
-        let (bytes, start) = self.origin.open()?;
-        let structure = scan(
-            bytes.as_ref(),
-            start,
-            self.depth,
-            self.dot_stuffed,
-            &self.limits,
-        )
-        .map_err(|error| self.origin.locate(error))?;
+        let bytes = self.origin.open()?;
+        let structure = scan(bytes.as_ref(), self.depth, self.dot_stuffed, &self.limits)
+            .map_err(|error| self.origin.locate(error))?;
         bytes.verify()?;
         Ok(self.parsed.get_or_init(|| Arc::new(Parsed::new(structure))))
     }
@@ -240,7 +233,7 @@ impl Reading {
             return Ok(None);
         };
         let most = self.limits.header_section;
-        let (bytes, _) = self.origin.open()?;
+        let bytes = self.origin.open()?;
         let mut reader = BodyReader::new(bytes, part, self.dot_stuffed);
         let mut read = Vec::new();
         while read.len() < most {
@@ -309,16 +302,16 @@ impl Reading {
     /// The bytes of the message as a reader may see them, which stay good when it is deleted.
     pub(crate) fn visible_bytes(&self) -> Result<VisibleBytes> {
         let parsed = self.parsed()?;
-        let (bytes, start) = self.origin.open()?;
+        let bytes = self.origin.open()?;
         let body_start = parsed
             .structure
             .parts
             .first()
-            .map_or(start, |part| part.body.start);
-        let section = read_range(bytes.as_ref(), start, body_start)?;
+            .map_or(0, |part| part.body.start);
+        let section = read_range(bytes.as_ref(), 0, body_start)?;
         let mut ranges: Vec<_> = visible(&section, names_blind_recipients)
             .into_iter()
-            .map(|range| start + range.start as u64..start + range.end as u64)
+            .map(|range| range.start as u64..range.end as u64)
             .collect();
         ranges.push(body_start..bytes.len());
         Ok(VisibleBytes {

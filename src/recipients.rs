@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::address_entry::write_mailbox;
+use crate::format::address::Address;
 
 /// In which field a recipient stands (`CdoRecipientTypes`).
 ///
@@ -145,6 +146,17 @@ impl Recipients {
 
     pub(crate) fn push(&mut self, recipient: Recipient) {
         self.0.push(recipient);
+    }
+
+    /// Takes out those with one of these addresses, in the form in which they are sent.
+    pub(crate) fn remove_addresses(&mut self, addresses: &[String]) {
+        let is_among = |recipient: &Recipient| {
+            let address = Address::parse(recipient.address());
+            address.is_ok_and(|address| addresses.contains(&address.to_string()))
+        };
+        if !addresses.is_empty() {
+            self.0.retain(|recipient| !is_among(recipient));
+        }
     }
 
     /// To before Cc, each in the order of the message.

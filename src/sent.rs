@@ -52,6 +52,12 @@ impl Sent {
         &self.submitted.files
     }
 
+    /// The addresses for which another server has taken the message over: those of an
+    /// [Outbox](crate::MailServerBuilder::outbox) that hands it on at once.
+    pub fn accepted(&self) -> &[String] {
+        &self.submitted.accepted
+    }
+
     /// The ids under which the queue has it for other domains: one for each destination, none
     /// without a relay. [`MailServer::queue`](crate::MailServer::queue) tells how far they are.
     pub fn queued(&self) -> &[String] {

@@ -14,11 +14,13 @@ pub use builder::{Durability, MailServerBuilder};
 pub(crate) use progress::Progress;
 pub use progress::ScanProgress;
 
+use crate::credentials::Credentials;
 use crate::delivery::{self, Counts, Delivered, QueuedMessage, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::fs::outside::TemporaryDir;
 use crate::messages::Messages;
-use crate::store::{DropStore, Whose};
+use crate::session::no_inbox;
+use crate::store::{DropMailbox, DropStore, LogOn, Mailbox, Store, Whose};
 
 /// A mail server on this machine: its directories, its local domains, its limits.
 ///
@@ -43,10 +45,20 @@ use crate::store::{DropStore, Whose};
 pub struct MailServer(Arc<Inner>);
 
 pub(crate) type Authorize = dyn Fn(&str) -> bool + Send + Sync;
+pub(crate) type Authenticate = dyn Fn(&Credentials) -> bool + Send + Sync;
+
+/// Who may log on, and where his messages are.
+#[derive(Default)]
+pub(crate) struct Access {
+    pub(crate) authorize: Option<Box<Authorize>>,
+    pub(crate) authenticate: Option<Box<Authenticate>>,
+    /// Where received messages are, if not in the drop.
+    pub(crate) inbox: Option<Arc<dyn Store>>,
+}
 
 struct Inner {
     spool: Spool,
-    authorize: Option<Box<Authorize>>,
+    access: Access,
     // The last field: the directory goes when nothing uses it any more.
     _temporary: Option<TemporaryDir>,
 }
@@ -91,10 +103,10 @@ impl MailServer {
         MailServerBuilder::new()
     }
 
-    fn new(spool: Spool, authorize: Option<Box<Authorize>>, temporary: Option<PathBuf>) -> Self {
+    fn new(spool: Spool, access: Access, temporary: Option<PathBuf>) -> Self {
         Self(Arc::new(Inner {
             spool,
-            authorize,
+            access,
             _temporary: temporary.map(TemporaryDir::new),
         }))
     }
@@ -104,26 +116,53 @@ impl MailServer {
     }
 
     pub(crate) fn allows(&self, address: &str) -> bool {
-        self.0
-            .authorize
-            .as_ref()
-            .is_none_or(|allows| allows(address))
+        let authorize = self.0.access.authorize.as_ref();
+        authorize.is_none_or(|allows| allows(address))
+    }
+
+    /// Whether credentials are good, as far as that is not found out when the mailbox is opened.
+    pub(crate) fn authenticate(&self, credentials: &Credentials) -> Result<()> {
+        let access = &self.0.access;
+        match (&access.inbox, &access.authenticate) {
+            (_, Some(is_good)) if !is_good(credentials) => {
+                let message = "the owner of this mail server does not take these credentials";
+                Err(Error::new(ErrorKind::LogonFailed, message))
+            }
+            (_, Some(_)) => Ok(()),
+            (Some(store), None) if store.authenticates() => Ok(()),
+            _ => {
+                let message = "nobody checks credentials here: use `Session::logon_smtp`, or set a \
+                               hook with `authenticate`";
+                Err(Error::new(ErrorKind::Configuration, message))
+            }
+        }
+    }
+
+    /// The messages of somebody; `None` where there is nothing to read from.
+    pub(crate) fn open_mailbox(&self, who: &LogOn<'_>) -> Result<Option<Arc<dyn Mailbox>>> {
+        if let Some(store) = &self.0.access.inbox {
+            return store.open(who).map(Some);
+        }
+        let drop = self.spool().drop.as_ref();
+        Ok(drop.map(|drop| Arc::new(DropMailbox::new(drop, Some(who.key))) as Arc<dyn Mailbox>))
     }
 
     /// The drop store, after what was handed over has been moved into it.
     pub(crate) fn drop_store(&self) -> Result<&Arc<DropStore>> {
         let spool = self.spool();
-        let store = spool.drop.as_ref().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Configuration,
-                "the mail server has no Drop to read from; set one with `drop_dir`",
-            )
-        })?;
+        let store = spool.drop.as_ref().ok_or_else(no_inbox)?;
+        self.before_look()?;
+        Ok(store)
+    }
+
+    /// Before somebody looks into his Inbox, what was handed over is moved there.
+    pub(crate) fn before_look(&self) -> Result<()> {
+        let spool = self.spool();
         if delivery::has_committed(spool)? {
             // Who may only read sees what is in its place; `deliver_pending` tells what is not.
             let _ = delivery::recover(spool);
         }
-        Ok(store)
+        Ok(())
     }
 
     /// The directory that messages to be sent are put into.
@@ -204,8 +243,8 @@ impl MailServer {
     /// # Errors
     /// When there is no drop or it cannot be listed.
     pub fn unclaimed(&self) -> Result<Messages> {
-        let store = self.drop_store()?;
-        Ok(Messages::new(store, None, store.list(Whose::Nobody)?))
+        let mailbox = Arc::new(DropMailbox::new(self.drop_store()?, None));
+        Messages::new(mailbox, None, &self.spool().limits)
     }
 
     /// Compares what the index knows of every file with its state. The first listing after ten

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::credentials::Credentials;
 use crate::error::{CdoCode, Error, ErrorKind, Result};
 use crate::folder::{Folder, FolderType, Inbox, Outbox};
 use crate::format::address::Address;
 use crate::format::field;
 use crate::locale::CodePage;
+use crate::message::Message;
 use crate::message_format::MessageFormat;
 use crate::server::MailServer;
+use crate::store::{LogOn, Mailbox, StoredMessage};
 
 /// Somebody who is logged on at a mail server, under a display name and an address (CDONTS
 /// `Session`). It gives the two folders there are.
@@ -41,7 +44,9 @@ struct Identity {
     server: MailServer,
     name: String,
     address: String,
-    key: String,
+    /// `None` where there is nothing to read from.
+    mailbox: Option<Arc<dyn Mailbox>>,
+    credentials: Option<Credentials>,
 }
 
 impl Session {
@@ -59,10 +64,52 @@ impl Session {
         display_name: impl Into<String>,
         address: impl Into<String>,
     ) -> Result<Self> {
-        let (name, address) = (display_name.into(), address.into());
+        Self::log_on(server, &display_name.into(), &address.into(), None)
+    }
+
+    /// Logs on at a mailbox that asks who one is (CDO `Logon`): name and address are those of the
+    /// [`Credentials`], by default the user name.
+    ///
+    /// ```no_run
+    /// use cdonts::{Credentials, MailServer, Session};
+    ///
+    /// # fn main() -> cdonts::Result<()> {
+    /// # let (server, secret) = (MailServer::temporary()?, "");
+    /// let who = Credentials::password("jane@example.com", secret).name("Jane Doe");
+    /// let session = Session::logon(&server, who)?;
+    /// for message in session.inbox().messages()? {
+    ///     println!("{} from {}", message.subject(), message.sender());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`LogonFailed`](ErrorKind::LogonFailed) when the server does not take the credentials,
+    /// [`NotPrivate`](ErrorKind::NotPrivate) when there is no TLS or a certificate that nobody
+    /// trusts, [`Network`](ErrorKind::Network) when it cannot be reached.
+    /// [`Configuration`](ErrorKind::Configuration) when nobody checks credentials here: neither the
+    /// Inbox nor a hook ([`authenticate`](crate::MailServerBuilder::authenticate)). Else as
+    /// [`logon_smtp`](Session::logon_smtp).
+    #[doc(alias = "Logon")]
+    pub fn logon(server: &MailServer, credentials: Credentials) -> Result<Self> {
+        server.authenticate(&credentials)?;
+        let (name, address) = (
+            credentials.display_name().to_owned(),
+            credentials.mailbox().to_owned(),
+        );
+        Self::log_on(server, &name, &address, Some(credentials))
+    }
+
+    fn log_on(
+        server: &MailServer,
+        name: &str,
+        address: &str,
+        credentials: Option<Credentials>,
+    ) -> Result<Self> {
         let refused = |error: Error| error.with_code(CdoCode::LogonFailed);
-        field::check_name("Name", &name).map_err(refused)?;
-        let checked = Address::parse(&address).map_err(|reason| {
+        field::check_name("Name", name).map_err(refused)?;
+        let checked = Address::parse(address).map_err(|reason| {
             let message = format!("`{}` {reason}", address.escape_debug());
             refused(Error::new(ErrorKind::InvalidAddress, message).with_field("Address"))
         })?;
@@ -74,21 +121,38 @@ impl Session {
             )
             .with_field("Address"));
         }
+        let way = server.spool().outbox.as_ref();
+        if credentials.is_none() && way.is_some_and(|way| way.needs_credentials()) {
+            return Err(no_credentials());
+        }
+        let address = checked.to_string();
+        let mailbox = server.open_mailbox(&LogOn {
+            address: &address,
+            key: &key,
+            credentials: credentials.as_ref(),
+            limits: &server.spool().limits,
+        })?;
         Ok(Self {
             identity: Arc::new(Identity {
                 server: server.clone(),
-                name,
-                address: checked.to_string(),
-                key,
+                name: name.to_owned(),
+                address,
+                mailbox,
+                credentials,
             }),
             message_format: MessageFormat::default(),
             code_page: CodePage::default(),
         })
     }
 
-    /// Ends the session. Its messages and drafts stay good; dropping it does the same.
+    /// Ends the session. Its messages and drafts stay good; dropping it does the same. A connection
+    /// that is held for it is closed.
     #[doc(alias = "Session.Logoff")]
-    pub fn logoff(self) {}
+    pub fn logoff(self) {
+        if let Some(mailbox) = &self.identity.mailbox {
+            mailbox.close();
+        }
+    }
 
     /// The display name given at log-on.
     #[doc(alias = "Session.Name")]
@@ -177,8 +241,29 @@ impl Session {
         &self.identity.server
     }
 
-    /// The address as it compares with those of other fields.
-    pub(crate) fn key(&self) -> &str {
-        &self.identity.key
+    /// Its messages, wherever they are.
+    pub(crate) fn mailbox(&self) -> Result<Arc<dyn Mailbox>> {
+        self.server().before_look()?;
+        self.identity.mailbox.clone().ok_or_else(no_inbox)
     }
+
+    pub(crate) fn message(&self, stored: Arc<dyn StoredMessage>) -> Message {
+        Message::new(stored, Some(self.clone()), &self.server().spool().limits)
+    }
+
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        self.identity.credentials.as_ref()
+    }
+}
+
+pub(crate) fn no_inbox() -> Error {
+    let message = "the mail server has nothing to read from; set a directory with `drop_dir`, or \
+                   another store with `inbox`";
+    Error::new(ErrorKind::Configuration, message)
+}
+
+pub(crate) fn no_credentials() -> Error {
+    let message = "the way out asks for credentials: log on with `Session::logon`, or give it some \
+                   of its own";
+    Error::new(ErrorKind::Configuration, message)
 }

@@ -179,7 +179,6 @@ impl Dirs {
 const MOST_TRIES: usize = 20;
 
 /// A file for this process alone that vanishes with its handle.
-#[cfg(any(feature = "index", feature = "listen"))]
 pub(crate) fn scratch_file(dir: &Dir) -> crate::fs::Result<crate::fs::NewFile> {
     if let Some(file) = dir.create_unnamed()? {
         return Ok(file);

@@ -3,23 +3,30 @@
 #[cfg(feature = "index")]
 mod by_index;
 mod drop;
+mod drop_mailbox;
 mod entry;
 #[cfg(feature = "index")]
 mod index;
 mod listing;
 #[cfg(feature = "index")]
 mod look;
+mod mailbox;
 mod marks;
 mod moved;
 mod origin;
 mod remove;
 mod scan;
 pub(crate) mod settle;
+#[cfg(feature = "watch")]
+mod told;
 
 pub(crate) use drop::{DropRules, DropStore, is_maildir};
-pub(crate) use entry::Entry;
-pub(crate) use listing::{Entries, Listing, Page, Position};
-pub(crate) use origin::{DropOrigin, FileBytes};
+pub(crate) use drop_mailbox::DropMailbox;
+pub use entry::Summary;
+pub use mailbox::{
+    Listing, LogOn, Mailbox, Page, PageRequest, Position, Store, StoredMessage, Waiter,
+};
+pub(crate) use origin::FileBytes;
 pub(crate) use remove::{give_back, recover_removing};
 pub(crate) use scan::Whose;
 pub use settle::Writer;

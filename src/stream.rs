@@ -2,25 +2,17 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
 use crate::session::Session;
-use crate::store::{DropOrigin, DropStore, Entry, Page, Position, Whose};
+use crate::store::{Listing, Mailbox, Page, PageRequest, Position, StoredMessage};
 
 /// So many messages are held at once.
 const PAGE: usize = 256;
-
-fn message(store: &Arc<DropStore>, session: &Session, entry: Arc<Entry>) -> Message {
-    let origin = DropOrigin {
-        store: Arc::clone(store),
-        entry,
-        reader: Some(session.key().to_owned()),
-    };
-    Message::new(origin, Some(session.clone()))
-}
 
 /// The messages of an Inbox one after the other: [`Inbox::stream`](crate::Inbox::stream) and
 /// [`Inbox::newest_first`](crate::Inbox::newest_first).
@@ -35,64 +27,107 @@ fn message(store: &Arc<DropStore>, session: &Session, entry: Arc<Entry>) -> Mess
 /// # }
 /// ```
 pub struct MessageStream {
-    store: Arc<DropStore>,
+    mailbox: Arc<dyn Mailbox>,
     session: Session,
     backwards: bool,
-    held: VecDeque<Arc<Entry>>,
-    end: Option<Position>,
-    is_last: bool,
+    held: Held,
+}
+
+/// What is given out next.
+enum Held {
+    /// A page of a lasting order.
+    Page {
+        messages: VecDeque<Arc<dyn StoredMessage>>,
+        end: Option<Position>,
+        is_last: bool,
+    },
+    /// Without such an order: what is left of a snapshot.
+    Snapshot(Listing, Range<usize>),
+}
+
+impl Held {
+    fn page(page: Page) -> Self {
+        Self::Page {
+            messages: page.messages.into(),
+            end: page.end,
+            is_last: page.is_last,
+        }
+    }
 }
 
 impl MessageStream {
     pub(crate) fn open(session: &Session, backwards: bool) -> Result<Self> {
-        let store = session.server().drop_store()?;
-        let whose = Whose::Address(session.key());
-        let mut stream = Self {
-            store: Arc::clone(store),
+        let mailbox = session.mailbox()?;
+        let request = PageRequest {
+            from: None,
+            backwards,
+            most: PAGE,
+            looks: true,
+        };
+        let held = match mailbox.page(&request) {
+            Some(page) => Held::page(page?),
+            None => {
+                let listing = mailbox.list()?;
+                let all = 0..listing.len();
+                Held::Snapshot(listing, all)
+            }
+        };
+        Ok(Self {
+            mailbox,
             session: session.clone(),
             backwards,
-            held: VecDeque::new(),
-            end: None,
-            is_last: true,
-        };
-        match store.page(whose, None, backwards, PAGE, true) {
-            Some(page) => stream.hold(page?),
-            // Without an index all are read anyway.
-            None => {
-                let mut entries = store.scan(whose)?.entries;
-                if backwards {
-                    entries.reverse();
+            held,
+        })
+    }
+
+    fn next_stored(&mut self) -> Result<Option<Arc<dyn StoredMessage>>> {
+        loop {
+            match &mut self.held {
+                Held::Snapshot(listing, rest) => {
+                    let at = if self.backwards {
+                        rest.next_back()
+                    } else {
+                        rest.next()
+                    };
+                    return Ok(at.and_then(|at| listing.get(at)));
                 }
-                stream.held = entries.into();
+                Held::Page {
+                    messages,
+                    end,
+                    is_last,
+                } => {
+                    if let Some(message) = messages.pop_front() {
+                        return Ok(Some(message));
+                    }
+                    if *is_last {
+                        return Ok(None);
+                    }
+                    // Whatever fails, it does not begin again.
+                    *is_last = true;
+                    let end = end.take();
+                    self.held = Held::page(self.page_behind(end.as_ref())?);
+                }
             }
         }
-        Ok(stream)
     }
 
-    fn hold(&mut self, page: Page) {
-        self.held = page.entries.into();
-        self.end = page.end;
-        self.is_last = page.is_last;
-    }
-
-    fn fill(&mut self) -> Result<()> {
-        while self.held.is_empty() && !self.is_last {
-            let whose = Whose::Address(self.session.key());
-            let end = self.end.as_ref();
-            // A page behind a place that this index does not know would begin again.
-            let page = self.store.page(whose, end, self.backwards, PAGE, false);
-            let page = page.transpose()?.filter(|page| match (&page.end, end) {
-                (Some(new), Some(old)) => new.index == old.index,
-                _ => true,
-            });
-            let Some(page) = page else {
-                self.is_last = true;
-                let message = "the index was made anew while the folder was read; begin again";
-                return Err(Error::new(ErrorKind::Corrupt, message));
-            };
-            self.hold(page);
-        }
-        Ok(())
+    fn page_behind(&self, end: Option<&Position>) -> Result<Page> {
+        let request = PageRequest {
+            from: end,
+            backwards: self.backwards,
+            most: PAGE,
+            looks: false,
+        };
+        // A page behind a place that this order does not know would begin again.
+        let page = self.mailbox.page(&request).transpose()?;
+        page.filter(|page| match (&page.end, end) {
+            (Some(new), Some(old)) => new.order == old.order,
+            _ => true,
+        })
+        .ok_or_else(|| {
+            let message = "the index was made anew while the folder was read; begin again";
+            Error::new(ErrorKind::Corrupt, message)
+        })
     }
 }
 
@@ -100,12 +135,22 @@ impl Iterator for MessageStream {
     type Item = Result<Message>;
 
     fn next(&mut self) -> Option<Result<Message>> {
-        if let Err(error) = self.fill() {
-            return Some(Err(error));
-        }
-        let entry = self.held.pop_front()?;
-        Some(Ok(message(&self.store, &self.session, entry)))
+        let stored = match self.next_stored() {
+            Ok(stored) => stored?,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(message(&self.session, stored))
     }
+}
+
+fn message(session: &Session, stored: Arc<dyn StoredMessage>) -> Result<Message> {
+    match stored.summary() {
+        // It is shown by its name: it fails when it is opened.
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::MessageGone => {}
+        Err(error) => return Err(error),
+    }
+    Ok(session.message(stored))
 }
 
 impl fmt::Debug for MessageStream {
@@ -131,7 +176,10 @@ pub struct Cursor(Option<Position>);
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let octets = self.0.iter().flat_map(|at| at.index.iter().chain(&at.key));
+        let octets = self
+            .0
+            .iter()
+            .flat_map(|at| at.order.iter().chain(&at.place));
         for octet in octets {
             write!(f, "{octet:02x}")?;
         }
@@ -153,16 +201,17 @@ impl FromStr for Cursor {
             is_hex.then(|| u8::from_str_radix(pair, 16).ok()).flatten()
         });
         let octets: Vec<u8> = octets.collect::<Option<_>>().ok_or_else(refused)?;
-        let (index, key) = octets.split_at_checked(16).ok_or_else(refused)?;
+        let (order, place) = octets.split_at_checked(16).ok_or_else(refused)?;
         Ok(Self(Some(Position {
-            index: index.try_into().map_err(|_| refused())?,
-            key: key.to_vec(),
+            order: order.try_into().map_err(|_| refused())?,
+            place: place.to_vec(),
         })))
     }
 }
 
 fn no_index() -> Error {
-    let message = "a cursor needs the index: the feature `index` and a state directory";
+    let message = "this Inbox has no lasting order for a cursor: a directory has it by the feature \
+                   `index` and a state directory, an IMAP mailbox by itself, a POP3 mailbox never";
     Error::new(ErrorKind::NotSupported, message)
 }
 
@@ -190,31 +239,34 @@ impl Since {
     /// The place behind the newest message.
     #[cfg(feature = "watch")]
     pub(crate) fn newest(session: &Session) -> Result<Cursor> {
-        let store = session.server().drop_store()?;
-        let whose = Whose::Address(session.key());
-        let page = store
-            .page(whose, None, true, 1, true)
-            .ok_or_else(no_index)??;
+        let request = PageRequest {
+            from: None,
+            backwards: true,
+            most: 1,
+            looks: true,
+        };
+        let page = session.mailbox()?.page(&request).ok_or_else(no_index)??;
         Ok(Cursor(page.end))
     }
 
     pub(crate) fn read(session: &Session, cursor: &Cursor) -> Result<Self> {
-        let store = session.server().drop_store()?;
-        let whose = Whose::Address(session.key());
+        let mailbox = session.mailbox()?;
         let mut since = Self {
             messages: Vec::new(),
             cursor: cursor.clone(),
         };
         let mut looks = true;
         loop {
-            let from = since.cursor.0.as_ref();
-            let page = store
-                .page(whose, from, false, PAGE, looks)
-                .ok_or_else(no_index)??;
-            let entries = page.entries.into_iter();
-            since
-                .messages
-                .extend(entries.map(|entry| message(store, session, entry)));
+            let request = PageRequest {
+                from: since.cursor.0.as_ref(),
+                backwards: false,
+                most: PAGE,
+                looks,
+            };
+            let page = mailbox.page(&request).ok_or_else(no_index)??;
+            for stored in page.messages {
+                since.messages.push(message(session, stored)?);
+            }
             since.cursor = Cursor(page.end);
             if page.is_last {
                 return Ok(since);

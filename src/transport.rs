@@ -1,6 +1,7 @@
 //! How sent messages leave: as files that appear whole or not at all.
 
 mod copy;
+mod direct;
 mod out_file;
 mod pickup_format;
 mod publish;

@@ -1,25 +1,20 @@
 //! Waiting for new messages.
 //!
-//! What the system tells is a hint, never the truth: it may come late, twice or not at all. Every
-//! hint leads to a look at the folder, and so does the clock.
+//! What tells that something came is a hint, never the truth: every hint leads to a look at the
+//! folder, and so does the clock.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
-
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::error::{ErrorKind, Result};
 use crate::folder::Inbox;
 use crate::message::Message;
+use crate::store::Waiter;
 use crate::stream::{Cursor, Since};
 
-/// Where the system tells of changes, a look is taken this often nevertheless.
-const SELDOM: Duration = Duration::from_secs(5);
-/// Where it does not.
-const OFTEN: Duration = Duration::from_millis(250);
+/// So long one step of the iterator that does not end takes.
+const STEP: Duration = Duration::from_mins(5);
 
 /// New messages of an Inbox, as they become complete: see [`Inbox::watch`].
 ///
@@ -42,58 +37,33 @@ pub struct Watch {
     inbox: Inbox,
     seen: Known,
     ready: VecDeque<Message>,
-    hints: Receiver<()>,
-    /// Held: it tells as long as it lives. `None` where the system tells nothing.
-    watcher: Option<RecommendedWatcher>,
+    waiter: Box<dyn Waiter>,
 }
 
 /// What was given out or was there before.
 enum Known {
     Until(Cursor),
-    /// Without an index: the files, with what tells a new one of an old name.
-    Files(HashSet<(PathBuf, u64, u64)>),
-}
-
-fn file_of(message: &Message) -> (PathBuf, u64, u64) {
-    let stamp = message.stamp();
-    (message.file_name(), stamp.inode, stamp.size)
+    /// Without a lasting order: all of them.
+    Keys(HashSet<Vec<u8>>),
 }
 
 impl Watch {
     pub(crate) fn new(inbox: &Inbox) -> Result<Self> {
-        // One hint that waits is enough: what it leads to is a look at everything.
-        let (tell, hints) = sync_channel(1);
         let session = inbox.session();
-        let store = session.server().drop_store()?;
-        let watcher = notify::recommended_watcher(move |_| {
-            // One that waits already is enough.
-            let _ = tell.try_send(());
-        })
-        .and_then(|mut watcher| {
-            for dir in store.directories() {
-                watcher.watch(dir, RecursiveMode::NonRecursive)?;
-            }
-            Ok(watcher)
-        })
-        .ok();
-        // The watcher is at work before the first look: nothing falls between the two.
+        // It is at work before the first look: nothing falls between the two.
+        let waiter = session.mailbox()?.waiter();
         let seen = match Since::newest(session) {
             Ok(cursor) => Known::Until(cursor),
-            Err(error) if error.kind() == ErrorKind::NotSupported => Known::Files(
-                inbox
-                    .messages()?
-                    .iter()
-                    .map(|message| file_of(&message))
-                    .collect(),
-            ),
+            Err(error) if error.kind() == ErrorKind::NotSupported => {
+                Known::Keys(inbox.messages()?.keys().collect())
+            }
             Err(error) => return Err(error),
         };
         Ok(Self {
             inbox: inbox.clone(),
             seen,
             ready: VecDeque::new(),
-            hints,
-            watcher,
+            waiter,
         })
     }
 
@@ -113,22 +83,7 @@ impl Watch {
                 return Ok(None);
             }
             if self.ready.is_empty() {
-                self.wait(left);
-            }
-        }
-    }
-
-    fn wait(&mut self, most: Duration) {
-        let pause = if self.watcher.is_some() {
-            SELDOM
-        } else {
-            OFTEN
-        };
-        match self.hints.recv_timeout(pause.min(most)) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                self.watcher = None;
-                std::thread::sleep(OFTEN.min(most));
+                self.waiter.wait(left);
             }
         }
     }
@@ -140,14 +95,16 @@ impl Watch {
                 *cursor = since.cursor;
                 self.ready.extend(since.messages);
             }
-            Known::Files(files) => {
+            Known::Keys(seen) => {
                 let messages = self.inbox.messages()?;
-                let now: HashSet<_> = messages.iter().map(|message| file_of(&message)).collect();
-                let new = messages
-                    .iter()
-                    .filter(|message| !files.contains(&file_of(message)));
-                self.ready.extend(new);
-                *files = now;
+                let mut now = HashSet::new();
+                for (at, key) in messages.keys().enumerate() {
+                    if !seen.contains(&key) {
+                        self.ready.extend(messages.get(at));
+                    }
+                    now.insert(key);
+                }
+                *seen = now;
             }
         }
         Ok(())
@@ -159,7 +116,7 @@ impl Iterator for Watch {
 
     fn next(&mut self) -> Option<Result<Message>> {
         loop {
-            match self.next_within(SELDOM) {
+            match self.next_within(STEP) {
                 Ok(None) => {}
                 Ok(Some(message)) => return Some(Ok(message)),
                 Err(error) => return Some(Err(error)),
@@ -171,7 +128,7 @@ impl Iterator for Watch {
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch")
-            .field("is_told", &self.watcher.is_some())
+            .field("inbox", &self.inbox)
             .finish_non_exhaustive()
     }
 }

@@ -17,7 +17,7 @@ use super::spool::{Pickup, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
 use crate::format::body::{self, BodyReader};
-use crate::format::bytes::{Bytes, read_range};
+use crate::format::bytes::{MessageBytes, read_range};
 use crate::format::encode::Sink;
 use crate::format::envelope::{Head, Run, header_end, header_envelope, read_run};
 use crate::format::fields::{is_loop, message_id, names_blind_recipients, visible};
@@ -284,7 +284,7 @@ impl ForeignEnvelope {
 
 /// A file of Pickup, opened.
 struct Foreign {
-    bytes: Arc<dyn Bytes>,
+    bytes: Arc<dyn MessageBytes>,
     run: Run,
     /// The header section below the run; `None` if it is longer than one may be.
     section: Option<Vec<u8>>,
@@ -293,7 +293,7 @@ struct Foreign {
 
 impl Foreign {
     fn open(spool: &Spool, dir: &Dir, name: &OsStr) -> Result<Self> {
-        let bytes: Arc<dyn Bytes> = Arc::new(FileBytes::new(dir.open(name)?)?);
+        let bytes: Arc<dyn MessageBytes> = Arc::new(FileBytes::new(dir.open(name)?)?);
         let most = (spool.limits.header_section as u64).saturating_mul(2);
         let head = read_range(bytes.as_ref(), 0, most)?;
         let is_all = head.len() as u64 == bytes.len();

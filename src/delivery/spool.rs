@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::state::State;
 use crate::store::DropStore;
 use crate::store::settle::Settling;
-use crate::transport::{Folder, PickupFormat};
+use crate::transport::{Folder, PickupFormat, Transport};
 
 /// Where messages to be sent are put.
 #[derive(Debug)]
@@ -26,12 +26,31 @@ pub(crate) struct Pickup {
     pub(crate) looks: AtomicU64,
 }
 
+/// A way out that is used while `send` waits.
+pub(crate) struct Outbox(pub(crate) Arc<dyn Transport>);
+
+impl std::ops::Deref for Outbox {
+    type Target = Arc<dyn Transport>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Spool {
     pub(crate) pickup: Option<Pickup>,
     pub(crate) drop: Option<Arc<DropStore>>,
     /// Where messages to other domains wait, if they are handed on by ourselves.
     pub(crate) queue: Option<Queue>,
+    /// A way out without files, instead of Pickup and queue.
+    pub(crate) outbox: Option<Outbox>,
     pub(crate) counters: Counters,
     pub(crate) state: Arc<State>,
     /// Made when the first message goes there.

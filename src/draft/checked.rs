@@ -31,8 +31,16 @@ pub(super) struct Checked {
 impl Checked {
     pub(super) fn new(draft: &Draft) -> Result<Self> {
         let spool = draft.server.spool();
-        if spool.pickup.is_none() && spool.local_domains.is_empty() && spool.queue.is_none() {
+        let has_way = spool.pickup.is_some() || spool.queue.is_some() || spool.outbox.is_some();
+        if !has_way && spool.local_domains.is_empty() {
             return Err(no_way());
+        }
+        let needs_credentials = spool
+            .outbox
+            .as_ref()
+            .is_some_and(|way| way.needs_credentials());
+        if needs_credentials && draft.credentials.is_none() {
+            return Err(crate::session::no_credentials());
         }
         if draft.from.name().is_empty() && draft.from.address().is_empty() {
             let message = "the message has no sender; set one";
@@ -71,8 +79,11 @@ impl Checked {
         let spool = draft.server.spool();
         let from = &self.from.address;
         check_envelope(spool, ("From", Some(from)), ("To", &self.recipients))?;
-        let by_pickup =
-            |address: &Address| !spool.is_local(address) && spool.destination(address).is_none();
+        let by_pickup = |address: &Address| {
+            spool.outbox.is_none()
+                && !spool.is_local(address)
+                && spool.destination(address).is_none()
+        };
         if self.recipients.iter().any(by_pickup) {
             check_ascii("Sender", self.sender.iter().map(|sender| &sender.address))?;
             check_ascii("Reply-To", self.reply_to.iter().map(|to| &to.address))?;

@@ -10,7 +10,8 @@ use crate::draft::Draft;
 /// A send that failed: the [`Error`], and the [`Draft`] with all that was composed.
 ///
 /// The draft keeps its Message-ID and its date, so that sending it again sends the same message.
-/// `?` turns it into an [`Error`].
+/// `?` turns it into an [`Error`]. Where another server took the message for some of its recipients
+/// and not for all, the draft is left with those who did not get it.
 ///
 /// ```
 /// # fn main() -> cdonts::Result<()> {
@@ -31,7 +32,8 @@ pub struct SendError {
 }
 
 impl SendError {
-    pub(crate) fn new(error: Error, draft: Draft) -> Self {
+    pub(crate) fn new(error: Error, mut draft: Draft) -> Self {
+        draft.without_taken(error.taken());
         Self {
             error,
             draft: Box::new(draft),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::base64;
-use super::bytes::Bytes;
+use super::bytes::MessageBytes;
 use super::charset;
 use super::dots::Unstuffer;
 use super::quoted_printable;
@@ -58,7 +58,7 @@ impl Decoder {
 /// The decoded bytes of a body. Each block is handed on only after a look whether the file is
 /// still the one that was judged.
 pub(crate) struct BodyReader {
-    bytes: Arc<dyn Bytes>,
+    bytes: Arc<dyn MessageBytes>,
     at: u64,
     end: u64,
     unstuffer: Option<Unstuffer>,
@@ -70,7 +70,7 @@ pub(crate) struct BodyReader {
 }
 
 impl BodyReader {
-    pub(crate) fn new(bytes: Arc<dyn Bytes>, part: &Part, dot_stuffed: bool) -> Self {
+    pub(crate) fn new(bytes: Arc<dyn MessageBytes>, part: &Part, dot_stuffed: bool) -> Self {
         let decoder = match part.encoding {
             Encoding::Identity | Encoding::Unknown(_) => Decoder::Identity,
             Encoding::Base64 => Decoder::Base64(base64::Decoder::default()),
@@ -83,11 +83,16 @@ impl BodyReader {
     }
 
     /// Reads bytes as they are, but for stuffed dots.
-    pub(crate) fn raw(bytes: Arc<dyn Bytes>, range: Range<u64>, dot_stuffed: bool) -> Self {
+    pub(crate) fn raw(bytes: Arc<dyn MessageBytes>, range: Range<u64>, dot_stuffed: bool) -> Self {
         Self::with(bytes, range, dot_stuffed, Decoder::Identity)
     }
 
-    fn with(bytes: Arc<dyn Bytes>, range: Range<u64>, dot_stuffed: bool, decoder: Decoder) -> Self {
+    fn with(
+        bytes: Arc<dyn MessageBytes>,
+        range: Range<u64>,
+        dot_stuffed: bool,
+        decoder: Decoder,
+    ) -> Self {
         Self {
             bytes,
             at: range.start,
@@ -169,7 +174,7 @@ pub(crate) fn copy(
 
 /// The text of a part, and what was wrong with it.
 pub(crate) fn text(
-    bytes: Arc<dyn Bytes>,
+    bytes: Arc<dyn MessageBytes>,
     part: &Part,
     dot_stuffed: bool,
     limits: &Limits,

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::bytes::Bytes;
+use super::bytes::MessageBytes;
 use crate::error::Result;
 
 const BLOCK: usize = 64 * 1024;
@@ -18,7 +18,7 @@ pub(super) struct Line {
 }
 
 pub(super) struct Lines<'a> {
-    bytes: &'a dyn Bytes,
+    bytes: &'a dyn MessageBytes,
     block: Vec<u8>,
     /// What of `block` was not given out yet.
     at: usize,
@@ -28,12 +28,12 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(bytes: &'a dyn Bytes, start: u64) -> Self {
+    pub(super) fn new(bytes: &'a dyn MessageBytes) -> Self {
         Self {
             bytes,
             block: Vec::new(),
             at: 0,
-            block_end: start,
+            block_end: 0,
             end: bytes.len(),
         }
     }
@@ -101,7 +101,7 @@ mod tests {
 
     fn split(input: &[u8], keep: usize) -> Vec<(u64, u64, u64, Vec<u8>)> {
         let bytes = input.to_vec();
-        let mut lines = Lines::new(&bytes, 0);
+        let mut lines = Lines::new(&bytes);
         let mut text = Vec::new();
         let mut all = Vec::new();
         while let Some(line) = lines.next(&mut text, keep).unwrap() {

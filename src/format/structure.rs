@@ -8,7 +8,7 @@ mod part;
 
 use std::sync::Arc;
 
-use super::bytes::Bytes;
+use super::bytes::MessageBytes;
 use super::fields::{self, Oddity};
 use super::lines::{Line, Lines};
 use crate::error::{Problems, Result};
@@ -26,15 +26,14 @@ pub(crate) struct Structure {
     pub(crate) problems: Problems,
 }
 
-/// Scans the message that begins at `start` and is itself a part `depth` deep in another.
+/// Scans a message that is itself a part `depth` deep in another.
 pub(crate) fn scan(
-    bytes: &dyn Bytes,
-    start: u64,
+    bytes: &dyn MessageBytes,
     depth: usize,
     dot_stuffed: bool,
     limits: &Limits,
 ) -> Result<Structure> {
-    if bytes.len().saturating_sub(start) > limits.message {
+    if bytes.len() > limits.message {
         return Err(Limits::exceeded("message", limits.message));
     }
     let mut scanner = Scanner {
@@ -44,12 +43,12 @@ pub(crate) fn scan(
         found: Structure::default(),
         open: Boundaries::default(),
         current: None,
-        header: Some(Section::new(start, None, depth)),
+        header: Some(Section::new(0, None, depth)),
         previous: None,
         full: false,
         unclosed: false,
     };
-    let mut lines = Lines::new(bytes, start);
+    let mut lines = Lines::new(bytes);
     let mut text = Vec::new();
     while !scanner.is_done()
         && let Some(line) = lines.next(&mut text, scanner.keep())?
@@ -322,7 +321,7 @@ mod tests {
 
     fn table(message: &str) -> Vec<(String, String)> {
         let bytes = message.as_bytes().to_vec();
-        let found = scan(&bytes, 0, 0, false, &Limits::default()).unwrap();
+        let found = scan(&bytes, 0, false, &Limits::default()).unwrap();
         let text = |range: &std::ops::Range<u64>| {
             message[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]
                 .to_owned()
@@ -371,12 +370,12 @@ mod tests {
         for level in 0..4 {
             deep += &format!("Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n");
         }
-        let found = scan(&deep.into_bytes(), 0, 0, false, &limits).unwrap();
+        let found = scan(&deep.into_bytes(), 0, false, &limits).unwrap();
         assert_eq!(found.parts.len(), 3);
         assert_eq!(found.parts[2].kind, PartKind::Leaf);
         let many =
             "Content-Type: multipart/mixed; boundary=b\n\n".to_owned() + &"--b\n\nx\n".repeat(9);
-        let found = scan(&many.into_bytes(), 0, 0, false, &limits).unwrap();
+        let found = scan(&many.into_bytes(), 0, false, &limits).unwrap();
         assert_eq!(found.parts.len(), 6);
         assert!(
             found.problems.into_vec()[0]
@@ -404,7 +403,7 @@ mod tests {
                 "field",
             ),
         ] {
-            let error = scan(&message.into_bytes(), 0, 0, false, &limits).unwrap_err();
+            let error = scan(&message.into_bytes(), 0, false, &limits).unwrap_err();
             assert!(error.to_string().contains(&format!("`{limit}`")), "{error}");
         }
     }
@@ -413,7 +412,7 @@ mod tests {
         #[test]
         fn any_bytes_give_a_table_within_the_message(text in "(--b|--|b|\r\n|\n|Content-Type: multipart/x; boundary=b|x| |:){0,60}") {
             let bytes = text.into_bytes();
-            let found = scan(&bytes, 0, 0, false, &Limits::default()).unwrap();
+            let found = scan(&bytes, 0, false, &Limits::default()).unwrap();
             for part in &found.parts {
                 proptest::prop_assert!(part.header.start <= part.body.start);
                 proptest::prop_assert!(part.body.start <= part.body.end);

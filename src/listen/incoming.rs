@@ -9,7 +9,7 @@ use super::session::{Session, Transaction};
 use crate::delivery::{Event, tell, without_doubles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::body::{self, BodyReader};
-use crate::format::bytes::{Bytes, read_range};
+use crate::format::bytes::{MessageBytes, read_range};
 use crate::format::encode::Sink;
 use crate::format::envelope::header_end;
 use crate::format::fields;
@@ -27,7 +27,7 @@ impl Session<'_> {
 
     /// In all Inboxes, or in none.
     pub(super) fn deliver(&self, transaction: &Transaction, bytes: FileBytes) -> Result<()> {
-        let bytes: Arc<dyn Bytes> = Arc::new(bytes);
+        let bytes: Arc<dyn MessageBytes> = Arc::new(bytes);
         let head = read_range(bytes.as_ref(), 0, self.spool.limits.header_section as u64)?;
         let section = head.get(..header_end(&head).unwrap_or(head.len()));
         let section = section.unwrap_or_default();
@@ -40,6 +40,7 @@ impl Session<'_> {
         submit(
             self.spool,
             &Outgoing {
+                credentials: None,
                 reverse_path: transaction.sender.as_ref(),
                 recipients: &recipients,
                 content: &|to| {

@@ -14,7 +14,7 @@ impl Reading {
     /// A text part in Unicode, and what was wrong with it.
     pub(super) fn body(&self, part: Option<&Arc<Part>>) -> Result<Option<(String, Vec<Problem>)>> {
         let Some(part) = part else { return Ok(None) };
-        let (bytes, _) = self.origin.open()?;
+        let bytes = self.origin.open()?;
         body::text(bytes, part, self.dot_stuffed, &self.limits).map(Some)
     }
 
@@ -89,7 +89,7 @@ impl Reading {
         let Some(range) = range else {
             return Ok(String::new());
         };
-        let (bytes, _) = self.origin.open()?;
+        let bytes = self.origin.open()?;
         let mut reader = BodyReader::raw(bytes, range, self.dot_stuffed);
         let mut octets = Vec::new();
         body::copy(&mut reader, |block| {

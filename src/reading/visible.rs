@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::body::{self, BodyReader};
-use crate::format::bytes::Bytes;
+use crate::format::bytes::MessageBytes;
 use crate::format::encode::Source;
 
 /// What a reader may see of an open message.
 pub(crate) struct VisibleBytes {
-    pub(super) bytes: Arc<dyn Bytes>,
+    pub(super) bytes: Arc<dyn MessageBytes>,
     pub(super) ranges: Vec<Range<u64>>,
     pub(super) dot_stuffed: bool,
 }

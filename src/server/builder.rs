@@ -12,8 +12,9 @@ use std::time::Duration;
 use check::{absolute, check_local_delivery, check_one_file_system, configuration, is_directory};
 pub(super) use relaying::Relaying;
 
-use super::{Authorize, MailServer, Progress, ScanProgress};
-use crate::delivery::{self, Counters, Pickup, Spool};
+use super::{Access, MailServer, Progress, ScanProgress};
+use crate::credentials::Credentials;
+use crate::delivery::{self, Counters, Outbox, Pickup, Spool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::domain_key;
 use crate::fs::{Dir, Modes, Probe};
@@ -21,8 +22,8 @@ use crate::limits::Limits;
 use crate::profile::Profile;
 use crate::state::{Setting, State, new_id};
 use crate::store::settle::Settling;
-use crate::store::{DropRules, DropStore, Writer, is_maildir};
-use crate::transport::PickupFormat;
+use crate::store::{DropRules, DropStore, Store, Writer, is_maildir};
+use crate::transport::{PickupFormat, Transport};
 
 /// Whether what is sent survives a power cut.
 ///
@@ -83,7 +84,8 @@ pub struct MailServerBuilder {
     limits: Limits,
     scan_threads: Option<NonZero<usize>>,
     progress: Progress,
-    authorize: Option<Box<Authorize>>,
+    access: Access,
+    outbox: Option<Outbox>,
     rebuild_state: bool,
     relaying: Relaying,
     pub(crate) probe: Probe,
@@ -220,7 +222,47 @@ impl MailServerBuilder {
     /// Decides whether an address may log on; without it, as in CDONTS, everyone may log on as
     /// anyone. The hook gets the address in the form in which it compares.
     pub fn authorize(mut self, hook: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.authorize = Some(Box::new(hook));
+        self.access.authorize = Some(Box::new(hook));
+        self
+    }
+
+    /// Decides whether the credentials of [`Session::logon`](crate::Session::logon) are good, for an
+    /// Inbox that does not ask for any itself: a directory.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// let server = MailServer::builder()
+    ///     .local_domain("example.com")
+    ///     .authenticate(|who| who.user() == "jane@example.com" && who.is_password("secret"))
+    ///     .open_temporary()?;
+    /// assert!(Session::logon(&server, Credentials::password("jane@example.com", "secret")).is_ok());
+    /// assert!(Session::logon(&server, Credentials::password("jane@example.com", "")).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn authenticate(
+        mut self,
+        hook: impl Fn(&Credentials) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.access.authenticate = Some(Box::new(hook));
+        self
+    }
+
+    /// Where received messages are, instead of a drop directory: the mailbox of each user in a
+    /// Maildir, on a POP3 or IMAP server, or in a [`Store`](crate::Store) of your own. The drop of a
+    /// mailroot is not read then.
+    pub fn inbox(mut self, store: impl Store + 'static) -> Self {
+        self.access.inbox = Some(Arc::new(store));
+        self
+    }
+
+    /// The way out for all messages, instead of Pickup: each is handed over while `send` waits, and
+    /// `send` fails when the other server does not take it. Unlike a
+    /// [`relay`](MailServerBuilder::relay) it needs no directory, and keeps nothing that could be
+    /// tried again later.
+    pub fn outbox(mut self, way: impl Transport + 'static) -> Self {
+        self.outbox = Some(Outbox(Arc::new(way)));
         self
     }
 
@@ -280,11 +322,14 @@ impl MailServerBuilder {
         let pickup = self.open_dir(self.pickup_dir.as_deref(), "Pickup", modes)?;
         self.make_maildir(modes)?;
         let drop = self.open_dir(self.drop_dir.as_deref(), "Drop", modes)?;
-        if pickup.is_none() && drop.is_none() {
+        let has_other = self.access.inbox.is_some() || self.outbox.is_some();
+        if pickup.is_none() && drop.is_none() && !has_other {
             return Err(configuration(
-                "a mail server needs a Pickup or a Drop; set `mailroot`, `pickup_dir` or `drop_dir`",
+                "a mail server needs a Pickup or a Drop; set `mailroot`, `pickup_dir` or \
+                 `drop_dir`, or else `inbox` or `outbox`",
             ));
         }
+        self.check_ways(&local_domains)?;
         let is_wanted = creates || !local_domains.is_empty();
         let state = Arc::new(self.state(drop.as_ref(), is_wanted, modes)?);
         let drop = drop
@@ -303,6 +348,7 @@ impl MailServerBuilder {
         let spool = Spool {
             badmail: self.badmail(pickup.as_ref())?,
             queue,
+            outbox: self.outbox.take(),
             counters: Counters::default(),
             badmail_opened: Mutex::default(),
             pickup: pickup.map(|dir| self.pickup(dir)),
@@ -318,7 +364,23 @@ impl MailServerBuilder {
         // What it cannot do now is tried again at each look and told by `deliver_pending`: a drop
         // that can only be read is opened all the same.
         let _ = delivery::recover(&spool);
-        Ok(MailServer::new(spool, self.authorize, temporary))
+        Ok(MailServer::new(spool, self.access, temporary))
+    }
+
+    fn check_ways(&self, local_domains: &[String]) -> Result<()> {
+        if self.access.inbox.is_some() && !local_domains.is_empty() {
+            return Err(configuration(
+                "local delivery needs a Drop, but another Inbox was set; leave out `local_domain` \
+                 or `inbox`",
+            ));
+        }
+        if self.outbox.is_some() && (self.relaying.is_set() || !local_domains.is_empty()) {
+            return Err(configuration(
+                "an Outbox takes all messages; with `local_domain` or other routes use `relay` \
+                 instead of `outbox`",
+            ));
+        }
+        Ok(())
     }
 
     /// The directories of a mailroot where no others were set.
@@ -333,8 +395,12 @@ impl MailServerBuilder {
             }
         }
         let below = |name: &str| Some(root.join(name));
-        self.pickup_dir = self.pickup_dir.take().or_else(|| below("Pickup"));
-        self.drop_dir = self.drop_dir.take().or_else(|| below("Drop"));
+        if self.outbox.is_none() {
+            self.pickup_dir = self.pickup_dir.take().or_else(|| below("Pickup"));
+        }
+        if self.access.inbox.is_none() {
+            self.drop_dir = self.drop_dir.take().or_else(|| below("Drop"));
+        }
         self.state_dir = self.state_dir.take().or_else(|| below("State"));
         Ok(())
     }

@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError};
 
 use super::drop::DropStore;
 use super::index::{Fault, Opened, Rows, Stop, guarded, row};
-use super::listing::{Entries, Listing, Page, Position};
+use super::listing::{DropListing, DropPage, Entries};
 use super::look::{Depth, Looked};
+use super::mailbox::{PageRequest, Position};
 use super::marks::Marked;
 use super::scan::Whose;
 use crate::error::Result;
@@ -16,7 +17,7 @@ const COMPARED: usize = 1000;
 
 impl DropStore {
     /// The messages of somebody by the index; `None` when it cannot serve.
-    pub(super) fn list_by_index(&self, whose: Whose<'_>) -> Option<Result<Listing>> {
+    pub(super) fn list_by_index(&self, whose: Whose<'_>) -> Option<Result<DropListing>> {
         self.with_index(Depth::New, |index, looked| {
             let mailbox = mailbox(index, whose);
             let mut rows = index.read()?.rows(mailbox)?;
@@ -29,7 +30,7 @@ impl DropStore {
             let problems = (0..rows.len())
                 .filter(|&at| rows.file_size(at).is_some_and(|size| size > most))
                 .filter_map(|at| self.problem_of(&rows.get(at)?.entry));
-            Ok(Listing {
+            Ok(DropListing {
                 problems: problems.collect(),
                 unreadable: looked.problems.len(),
                 entries: Entries::Indexed(rows),
@@ -56,35 +57,33 @@ impl DropStore {
     pub(super) fn page_by_index(
         &self,
         whose: Whose<'_>,
-        from: Option<&Position>,
-        backwards: bool,
-        most: usize,
-        looks: bool,
-    ) -> Option<Result<Page>> {
+        request: &PageRequest<'_>,
+    ) -> Option<Result<DropPage>> {
         let page = |index: &Opened| {
             let mailbox = mailbox(index, whose);
-            let of_this = from.filter(|from| from.index == index.id());
-            let from = of_this.map(|from| row::key_of(mailbox, &from.key));
-            let mut rows = index
-                .read()?
-                .page(mailbox, from.as_deref(), backwards, most)?;
-            let is_last = rows.len() < most;
+            let of_this = request.from.filter(|from| from.order == index.id());
+            let from = of_this.map(|from| row::key_of(mailbox, &from.place));
+            let mut rows =
+                index
+                    .read()?
+                    .page(mailbox, from.as_deref(), request.backwards, request.most)?;
+            let is_last = rows.len() < request.most;
             let last = rows.raw(rows.len().wrapping_sub(1));
             let end = last
                 .and_then(|(key, _)| row::below_mailbox(key))
                 .map(|key| Position {
-                    index: index.id(),
-                    key: key.to_vec(),
+                    order: index.id(),
+                    place: key.to_vec(),
                 });
             self.hide_marked(&mut rows)?;
             let rows = (0..rows.len()).filter_map(|at| rows.get(at));
-            Ok(Page {
+            Ok(DropPage {
                 entries: rows.map(|row| Arc::new(row.entry)).collect(),
                 end: end.or_else(|| of_this.cloned()),
                 is_last,
             })
         };
-        if looks {
+        if request.looks {
             self.with_index(Depth::New, |index, _| page(index))
         } else {
             self.with_opened(page)

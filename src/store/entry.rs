@@ -17,9 +17,15 @@ pub(crate) struct Entry {
     pub(crate) summary: Summary,
 }
 
-/// What a listing shows.
+/// What a listing shows of a message.
+///
+/// ```
+/// let head = b"From: Jane <jane@example.com>\r\nSubject: Hello\r\n\r\nHow";
+/// let summary = cdonts::Summary::of_message(head, 1000);
+/// assert_eq!(summary.subject(), "Hello");
+/// ```
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Summary {
+pub struct Summary {
     pub(crate) sender: address_list::Entry,
     pub(crate) subject: String,
     /// By the Received field that the server wrote last, else the time of the file.
@@ -41,6 +47,29 @@ impl Entry {
 }
 
 impl Summary {
+    /// Reads the header section at the beginning of a message, which goes to the first empty line
+    /// or to the end of what is given; `size` is that of the whole message.
+    pub fn of_message(head: &[u8], size: u64) -> Self {
+        let end = crate::format::envelope::header_end(head).unwrap_or(head.len());
+        Self::of_section(head.get(..end).unwrap_or_default(), size)
+    }
+
+    /// When it was received, where that is known better than by its `Received` fields.
+    pub fn received_at(mut self, time: SystemTime) -> Self {
+        self.received = Some(time);
+        self
+    }
+
+    /// The subject, decoded.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Octets of the message.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Reads a header section; `size` is that of the whole message without its run.
     pub(crate) fn of_section(section: &[u8], size: u64) -> Self {
         let mut summary = Self {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::entry::Entry;
+use super::mailbox::Position;
 use crate::error::Problem;
 
 /// The messages of somebody, oldest first.
 #[derive(Debug)]
-pub(crate) struct Listing {
+pub(crate) struct DropListing {
     pub(crate) entries: Entries,
     /// What is wrong with them that is known without opening them.
     pub(crate) problems: Vec<Problem>,
@@ -22,16 +23,9 @@ pub(crate) enum Entries {
     Indexed(super::index::Rows),
 }
 
-/// A place in the order of an index: behind a message, whoever's it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) index: [u8; 16],
-    pub(crate) key: Vec<u8>,
-}
-
 /// Some messages in their order.
 #[derive(Debug, Default)]
-pub(crate) struct Page {
+pub(crate) struct DropPage {
     pub(crate) entries: Vec<Arc<Entry>>,
     /// Behind the last of them.
     pub(crate) end: Option<Position>,

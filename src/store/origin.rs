@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::drop::DropStore;
 use super::entry::Entry;
+use super::mailbox::StoredMessage;
 use crate::error::Result;
-use crate::format::bytes::{Bytes, read_range};
+use crate::format::bytes::MessageBytes;
 use crate::format::envelope::{Head, Run, read_run};
 use crate::fs::{File, Stamp};
 use crate::limits::Limits;
@@ -23,7 +24,7 @@ impl FileBytes {
     }
 }
 
-impl Bytes for FileBytes {
+impl MessageBytes for FileBytes {
     fn len(&self) -> u64 {
         self.len
     }
@@ -126,24 +127,16 @@ pub(crate) struct DropOrigin {
 }
 
 impl DropOrigin {
-    /// The file's bytes, and where the sender's text begins in them. Refused when the file is no
-    /// longer the one that was listed or no longer addressed to the reader.
-    pub(crate) fn open(&self) -> Result<(Arc<dyn Bytes>, u64)> {
+    /// The octets of the message, without the run. Refused when the file is no longer the one that
+    /// was listed or no longer addressed to the reader.
+    pub(super) fn open_bytes(&self) -> Result<Arc<dyn MessageBytes>> {
         let opened = self.open_entry()?;
-        let start = opened.run.end as u64;
-        let run_bytes = opened
-            .head
-            .get(..opened.run.end)
-            .unwrap_or_default()
-            .to_vec();
-        Ok((
-            Arc::new(GuardedBytes {
-                file: opened.file,
-                stamp: opened.stamp,
-                run_bytes,
-            }),
-            start,
-        ))
+        let run = opened.head.get(..opened.run.end).unwrap_or_default();
+        Ok(Arc::new(GuardedBytes {
+            run: run.to_vec(),
+            file: opened.file,
+            stamp: opened.stamp,
+        }))
     }
 
     pub(super) fn open_entry(&self) -> Result<OpenedEntry> {
@@ -161,11 +154,7 @@ impl DropOrigin {
     pub(super) fn gone(&self) -> crate::error::Error {
         #[cfg(feature = "index")]
         self.store.suspect(&self.entry.name, self.entry.stamp.inode);
-        DropStore::gone().with_path(self.path())
-    }
-
-    pub(crate) fn path(&self) -> std::path::PathBuf {
-        self.store.root.path().join(self.entry.relative_path())
+        DropStore::gone().with_path(StoredMessage::path(self))
     }
 }
 
@@ -173,27 +162,30 @@ impl DropOrigin {
 struct GuardedBytes {
     file: File,
     stamp: Stamp,
-    run_bytes: Vec<u8>,
+    /// What stands above the message.
+    run: Vec<u8>,
 }
 
-impl Bytes for GuardedBytes {
+impl MessageBytes for GuardedBytes {
     fn len(&self) -> u64 {
-        self.stamp.size
+        self.stamp.size.saturating_sub(self.run.len() as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        let left = self.stamp.size.saturating_sub(offset);
+        let left = self.len().saturating_sub(offset);
         let most = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
         let within = buffer.get_mut(..most).unwrap_or_default();
-        Ok(self.file.read_at(within, offset)?)
+        let at = offset.saturating_add(self.run.len() as u64);
+        Ok(self.file.read_at(within, at)?)
     }
 
     fn verify(&self) -> Result<()> {
-        let run = read_range(self, 0, self.run_bytes.len() as u64)?;
+        let mut run = vec![0; self.run.len()];
+        let count = self.file.read_at(&mut run, 0)?;
         let stamp = self.file.stat()?.stamp;
-        if run == self.run_bytes && self.stamp == stamp {
+        if count == run.len() && run == self.run && self.stamp == stamp {
             Ok(())
         } else {
             Err(DropStore::gone().with_path(self.file.path()))

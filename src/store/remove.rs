@@ -18,7 +18,7 @@ use crate::state::{Dirs, new_id};
 
 impl DropOrigin {
     /// Deletes the message for its reader.
-    pub(crate) fn delete(&self) -> Result<()> {
+    pub(super) fn delete_for_reader(&self) -> Result<()> {
         // A Maildir client may rename the file between our look and our rename.
         let mut tries = if self.store.is_maildir() { 3 } else { 1 };
         loop {

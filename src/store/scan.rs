@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use super::drop::{DropStore, Place};
 use super::entry::{Entry, Summary};
-use super::listing::{Entries, Listing, Page, Position};
+use super::listing::{DropListing, DropPage, Entries};
+use super::mailbox::PageRequest;
 use super::marks::Marked;
 use super::origin::OpenedEntry;
 use super::settle::{Verdict, Writer};
@@ -58,13 +59,13 @@ const MANY: usize = 1000;
 impl DropStore {
     /// The complete messages of somebody, oldest first: by the index in the order in which they
     /// were first seen, without one by file time and then by name.
-    pub(crate) fn list(&self, whose: Whose<'_>) -> Result<Listing> {
+    pub(crate) fn list(&self, whose: Whose<'_>) -> Result<DropListing> {
         #[cfg(feature = "index")]
         if let Some(listed) = self.list_by_index(whose) {
             return listed;
         }
         let scan = self.scan(whose)?;
-        Ok(Listing {
+        Ok(DropListing {
             entries: Entries::Held(scan.entries),
             problems: scan.own_problems,
             unreadable: scan.problems.len(),
@@ -88,16 +89,13 @@ impl DropStore {
     pub(crate) fn page(
         &self,
         whose: Whose<'_>,
-        from: Option<&Position>,
-        backwards: bool,
-        most: usize,
-        looks: bool,
-    ) -> Option<Result<Page>> {
+        request: &PageRequest<'_>,
+    ) -> Option<Result<DropPage>> {
         #[cfg(feature = "index")]
-        return self.page_by_index(whose, from, backwards, most, looks);
+        return self.page_by_index(whose, request);
         #[cfg(not(feature = "index"))]
         {
-            let _ = (whose, from, backwards, most, looks);
+            let _ = (whose, request);
             None
         }
     }

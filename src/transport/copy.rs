@@ -7,7 +7,7 @@ use super::out_file::OutFile;
 use crate::error::Result;
 use crate::format::address::Address;
 use crate::format::body::{self, BodyReader};
-use crate::format::bytes::Bytes;
+use crate::format::bytes::MessageBytes;
 use crate::format::dots::Stuffer;
 use crate::format::encode::Sink;
 use crate::fs::NewFile;
@@ -88,7 +88,7 @@ impl Copy<'_> {
 /// the others, so that all are the same whatever happens to an attachment meanwhile.
 pub(crate) struct Copier<'a> {
     content: &'a Content<'a>,
-    first: Option<(Arc<dyn Bytes>, Range<u64>, bool)>,
+    first: Option<(Arc<dyn MessageBytes>, Range<u64>, bool)>,
     durable: bool,
 }
 

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::format::body::{self, BodyReader};
-use crate::format::bytes::Bytes;
+use crate::format::bytes::MessageBytes;
 
 /// A way out for messages to other domains: see [`MailServerBuilder::relay`].
 ///
@@ -41,6 +42,12 @@ pub trait Transport: Send + Sync {
     /// A reply with the code 0 and the enhanced code `4.4.1` says that nobody could be reached: the
     /// destination then rests for a minute.
     fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome>;
+
+    /// Whether it can send nothing without the credentials of a session: those of
+    /// [`Session::logon`](crate::Session::logon).
+    fn needs_credentials(&self) -> bool {
+        false
+    }
 }
 
 /// What became of one recipient of a message that was handed on.
@@ -135,9 +142,10 @@ pub struct RelayMessage<'a> {
     pub(crate) id: &'a str,
     pub(crate) reverse_path: &'a str,
     pub(crate) recipients: &'a [String],
-    pub(crate) bytes: Arc<dyn Bytes>,
+    pub(crate) bytes: Arc<dyn MessageBytes>,
     /// The message without the run of its file.
     pub(crate) range: Range<u64>,
+    pub(crate) credentials: Option<&'a Credentials>,
 }
 
 impl RelayMessage<'_> {
@@ -165,7 +173,13 @@ impl RelayMessage<'_> {
             recipients,
             bytes: Arc::clone(&self.bytes),
             range: self.range.clone(),
+            credentials: self.credentials,
         }
+    }
+
+    /// Who the session is that sends it, for a server that asks; the queue does not know it.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials
     }
 
     /// Octets that [`write_to`](RelayMessage::write_to) writes.
@@ -192,7 +206,7 @@ impl RelayMessage<'_> {
 
 /// The octets of a message that is handed on.
 pub(crate) struct RelayContent {
-    bytes: Arc<dyn Bytes>,
+    bytes: Arc<dyn MessageBytes>,
     range: Range<u64>,
 }
 

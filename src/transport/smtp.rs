@@ -54,6 +54,8 @@ pub struct Smtp {
     port: u16,
     security: Security,
     credentials: Option<Credentials>,
+    /// Without credentials of its own it takes those of a session.
+    takes_submissions: bool,
     hello: String,
     deadlines: Deadlines,
     tls: Option<Arc<rustls::ClientConfig>>,
@@ -62,23 +64,38 @@ pub struct Smtp {
 
 /// Connections that may be used again.
 #[derive(Default)]
-struct Idle(Mutex<Vec<(Dialogue, Instant)>>);
+struct Idle(Mutex<Vec<Resting>>);
+
+struct Resting {
+    dialogue: Dialogue,
+    since: Instant,
+    /// Who it is authenticated as: nobody else may send over it.
+    credentials: Option<Credentials>,
+}
 
 impl Idle {
-    fn take(&self) -> Option<(Dialogue, Instant)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    fn take(&self, credentials: Option<&Credentials>) -> Option<Resting> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_him = |resting: &Resting| resting.credentials.as_ref() == credentials;
+        let at = idle.iter().rposition(of_him)?;
+        Some(idle.remove(at))
     }
 
-    fn put(&self, dialogue: Dialogue) {
+    fn put(&self, dialogue: Dialogue, credentials: Option<&Credentials>) {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push((dialogue, Instant::now()));
+        idle.push(Resting {
+            dialogue,
+            since: Instant::now(),
+            credentials: credentials.cloned(),
+        });
     }
 }
 
 impl Drop for Idle {
     fn drop(&mut self) {
-        while let Some((dialogue, _)) = self.take() {
-            dialogue.quit();
+        let idle = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for resting in idle.drain(..) {
+            resting.dialogue.quit();
         }
     }
 }
@@ -110,12 +127,17 @@ impl Smtp {
         Self::with(host.into(), 25, Security::StartTls)
     }
 
-    /// A server that takes submissions: port 465, TLS from the first octet.
+    /// A server that takes submissions: port 465, TLS from the first octet. Without
+    /// [`credentials`](Smtp::credentials) of its own it uses those of the session that sends
+    /// ([`Session::logon`](crate::Session::logon)).
     ///
     /// # Errors
     /// As [`new`](Smtp::new).
     pub fn submission(host: impl Into<String>) -> Result<Self> {
-        Self::with(host.into(), 465, Security::Implicit)
+        Ok(Self {
+            takes_submissions: true,
+            ..Self::with(host.into(), 465, Security::Implicit)?
+        })
     }
 
     /// A server on this machine, or one that nobody between can reach: port 25, no TLS.
@@ -137,6 +159,7 @@ impl Smtp {
             port,
             security: Security::None,
             credentials: None,
+            takes_submissions: false,
             hello: "localhost".to_owned(),
             deadlines: Deadlines {
                 connect: Duration::from_secs(30),
@@ -203,15 +226,16 @@ impl Smtp {
     }
 
     /// A connection that was used before and has rested only shortly, or a new one.
-    fn dialogue(&self) -> Result<Dialogue, Fault> {
-        while let Some((mut dialogue, since)) = self.idle.take() {
-            if since.elapsed() > IDLE {
+    fn dialogue(&self, credentials: Option<&Credentials>) -> Result<Dialogue, Fault> {
+        while let Some(resting) = self.idle.take(credentials) {
+            let mut dialogue = resting.dialogue;
+            if resting.since.elapsed() > IDLE {
                 dialogue.quit();
             } else if dialogue.reset().is_ok() {
                 return Ok(dialogue);
             }
         }
-        Dialogue::open(self)
+        Dialogue::open(self, credentials)
     }
 
     fn name(&self) -> String {
@@ -229,17 +253,23 @@ impl Transport for Smtp {
                 return all(Outcome::Deferred(Reply::new(0, "4.3.0", text)));
             }
         };
-        let mut dialogue = match self.dialogue() {
+        let of_session = || message.credentials.filter(|_| self.takes_submissions);
+        let credentials = self.credentials.as_ref().or_else(of_session);
+        let mut dialogue = match self.dialogue(credentials) {
             Ok(dialogue) => dialogue,
             Err(fault) => return all(Outcome::Deferred(fault.into_reply(&self.name()))),
         };
         let outcomes = dialogue.send(message, content);
         if dialogue.is_reusable() {
-            self.idle.put(dialogue);
+            self.idle.put(dialogue, credentials);
         } else {
             dialogue.quit();
         }
         outcomes
+    }
+
+    fn needs_credentials(&self) -> bool {
+        self.takes_submissions && self.credentials.is_none()
     }
 }
 

@@ -5,7 +5,9 @@
 //! over together, so that never some of them appear.
 
 use super::copy::{Content, Copier, Copy, Envelope, Folder};
+use super::direct;
 use super::publish::{self, Unnamed, publish};
+use crate::credentials::Credentials;
 use crate::delivery::{Handover, Spool};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
@@ -18,6 +20,8 @@ pub(crate) struct Outgoing<'a> {
     /// To, Cc and Bcc, each mailbox once.
     pub(crate) recipients: &'a [Address],
     pub(crate) content: &'a Content<'a>,
+    /// Of the session that sends it, for a way out that asks for them.
+    pub(crate) credentials: Option<&'a Credentials>,
 }
 
 /// What became of it.
@@ -28,10 +32,15 @@ pub(crate) struct Submitted {
     /// The ids in the queue.
     pub(crate) queued: Vec<String>,
     pub(crate) delivered: Vec<String>,
+    /// Whom another server has taken it for.
+    pub(crate) accepted: Vec<String>,
     pub(crate) pending: Vec<Problem>,
 }
 
 pub(crate) fn submit(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Submitted> {
+    if let Some(way) = &spool.outbox {
+        return direct::hand_over(way.as_ref(), outgoing);
+    }
     let (copies, mut submitted) = copies_of(spool, outgoing)?;
     submitted.pending = send_copies(spool, &copies, outgoing.content)?;
     spool.counters.sent(submitted.delivered.len());
@@ -118,6 +127,9 @@ pub(crate) enum Prepared {
 
 /// As [`submit`], but a single file is left without its name: many get theirs together.
 pub(crate) fn prepare(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Prepared> {
+    if spool.outbox.is_some() {
+        return submit(spool, outgoing).map(Prepared::Done);
+    }
     let (copies, mut submitted) = copies_of(spool, outgoing)?;
     if let [single] = copies.as_slice() {
         let dir = spool.dir(single.folder).ok_or_else(no_way)?;
@@ -159,8 +171,9 @@ pub(crate) fn check_envelope(
     if recipients.len() > spool.limits.recipients {
         return Err(Limits::exceeded("recipients", spool.limits.recipients).with_field(to));
     }
-    let is_reached =
-        |address: &&Address| spool.is_local(address) || spool.destination(address).is_some();
+    let is_reached = |address: &&Address| {
+        spool.outbox.is_some() || spool.is_local(address) || spool.destination(address).is_some()
+    };
     let mut others = recipients
         .iter()
         .filter(|address| !is_reached(address))
@@ -192,8 +205,8 @@ pub(crate) fn check_ascii<'a>(
 pub(crate) fn no_way() -> Error {
     Error::new(
         ErrorKind::Configuration,
-        "the mail server has no Pickup for recipients of other domains, nor a relay; set one with \
-         `pickup_dir` or `relay`",
+        "the mail server has no Pickup for recipients of other domains, nor a relay or an Outbox; \
+         set one with `pickup_dir`, `relay` or `outbox`",
     )
 }
 

@@ -246,6 +246,7 @@ fn hand_on(queue: &Queue, file: &QueueFile) -> Vec<Outcome> {
             .filter_map(|&at| Some(waiting.get(at)?.address.clone()))
             .collect();
         let message = RelayMessage {
+            credentials: None,
             id: &file.id,
             reverse_path: &file.reverse_path,
             recipients: &recipients,

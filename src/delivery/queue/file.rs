@@ -9,7 +9,7 @@ use super::{NEW, Queue, STATE};
 use crate::delivery::{Spool, has_committed, recover};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::Address;
-use crate::format::bytes::{Bytes, read_range};
+use crate::format::bytes::{MessageBytes, read_range};
 use crate::format::encode::Sink;
 use crate::format::envelope::{Head, header_end, read_run};
 use crate::format::fields;
@@ -32,7 +32,7 @@ pub(super) struct QueueFile {
     pub(super) reverse_path: String,
     /// Octets that go on: without the run.
     pub(super) range: Range<u64>,
-    pub(super) bytes: Arc<dyn Bytes>,
+    pub(super) bytes: Arc<dyn MessageBytes>,
     /// The header section.
     pub(super) section: Vec<u8>,
     pub(super) ticket: Ticket,
@@ -77,7 +77,7 @@ fn take_lock(spool: &Spool, id: &str) -> Result<Option<Lock>> {
 }
 
 /// The beginning of a file: its run and the header section, and little more.
-fn head_of(bytes: &dyn Bytes, spool: &Spool) -> Result<Vec<u8>> {
+fn head_of(bytes: &dyn MessageBytes, spool: &Spool) -> Result<Vec<u8>> {
     const FIRST: u64 = 16 * 1024;
     // A run is one short line for each recipient.
     let most = (spool.limits.recipients as u64).saturating_mul(400);
@@ -145,7 +145,7 @@ impl QueueFile {
         let modified = file.opened().stamp.modified();
         let path = file.path().to_owned();
         let corrupt = |text: &str| Error::new(ErrorKind::Corrupt, text).with_path(&path);
-        let bytes: Arc<dyn Bytes> = Arc::new(FileBytes::new(file)?);
+        let bytes: Arc<dyn MessageBytes> = Arc::new(FileBytes::new(file)?);
         let head = head_of(bytes.as_ref(), spool)?;
         let run = match read_run(Profile::IisDrop, &head, head.len() as u64 == bytes.len()) {
             Head::Run(run) if !run.recipients.is_empty() => run,

@@ -69,6 +69,10 @@ impl MailServerBuilder {
 }
 
 impl Relaying {
+    pub(super) fn is_set(&self) -> bool {
+        self.relay.is_some() || !self.routes.is_empty()
+    }
+
     /// Where messages wait for a relay, if there is one.
     pub(super) fn open(
         self,
@@ -77,7 +81,7 @@ impl Relaying {
         modes: Modes,
         probe: &Probe,
     ) -> Result<Option<Queue>> {
-        if self.relay.is_none() && self.routes.is_empty() {
+        if !self.is_set() {
             return Ok(None);
         }
         let below = mailroot.map(|root| root.join("Queue"));

@@ -6,6 +6,7 @@ use super::connection::{Connection, Fault};
 use super::content::{Content, Wire};
 use super::extensions::Extensions;
 use super::{Deadlines, Security, Smtp};
+use crate::credentials::Credentials;
 use crate::format::address::Address;
 use crate::transport::relay::{Outcome, RelayMessage, Reply};
 
@@ -68,7 +69,7 @@ fn is_one_too_many(reply: &Reply) -> bool {
 
 impl Dialogue {
     /// Up to the point where messages may be sent.
-    pub(super) fn open(smtp: &Smtp) -> Result<Self, Fault> {
+    pub(super) fn open(smtp: &Smtp, credentials: Option<&Credentials>) -> Result<Self, Fault> {
         let deadlines = smtp.deadlines;
         let mut connection = Connection::open(&smtp.host, smtp.port, deadlines.connect)?;
         let start_tls = |connection: &mut Connection| match &smtp.tls {
@@ -98,7 +99,7 @@ impl Dialogue {
             // What was said in the clear counts for nothing.
             dialogue.hello(&smtp.hello)?;
         }
-        if let Some(credentials) = &smtp.credentials {
+        if let Some(credentials) = credentials {
             dialogue.authenticate(credentials)?;
         }
         Ok(dialogue)
