@@ -285,6 +285,16 @@ impl Dir {
         Lock::take(self, name)
     }
 
+    /// Adds to the end of a file that is there, by one write among others' writes.
+    #[cfg(feature = "maildir")]
+    pub(crate) fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let name = OsStr::new(name);
+        let mut file = self.call(Op::Open, name, || self.0.handle.open_append(name))?;
+        self.call(Op::Write, name, || {
+            std::io::Write::write_all(&mut file, bytes)
+        })
+    }
+
     /// Opens a file that this program alone writes, to read and write it.
     #[cfg(feature = "index")]
     pub(crate) fn open_own(&self, name: &str) -> Result<std::fs::File> {

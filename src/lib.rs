@@ -52,7 +52,12 @@ mod message;
 mod message_file;
 mod message_format;
 mod messages;
-#[cfg(any(feature = "smtp", feature = "listen"))]
+#[cfg(any(
+    feature = "smtp",
+    feature = "listen",
+    feature = "pop3",
+    feature = "imap"
+))]
 mod net;
 mod new_mail;
 mod object;
@@ -99,6 +104,8 @@ pub use message::Message;
 pub use message_file::{EmbeddedMessage, MessageFile};
 pub use message_format::{EncodingMethod, MailFormat, MessageFormat};
 pub use messages::{Messages, MessagesIter};
+#[cfg(any(feature = "smtp", feature = "pop3", feature = "imap"))]
+pub use net::{Security, tls::Roots};
 pub use new_mail::{BodyFormat, NewMail};
 pub use object::{CdoObject, ObjectClass};
 pub use part::{MessagePart, PartReader};
@@ -110,6 +117,8 @@ pub use report::{Action, AutoReply, DeliveryReport, ReadReport, RecipientStatus,
 pub use sent::Sent;
 pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgress};
 pub use session::Session;
+#[cfg(feature = "maildir")]
+pub use store::Maildir;
 pub use store::{
     Listing, LogOn, Mailbox, Page, PageRequest, Position, Store, StoredMessage, Summary, Waiter,
     Writer,
@@ -117,8 +126,8 @@ pub use store::{
 pub use stream::{Cursor, MessageStream, Since};
 #[cfg(feature = "sendmail")]
 pub use transport::Sendmail;
-pub use transport::{Outcome, PickupFormat, RelayMessage, Reply, Transport};
 #[cfg(feature = "smtp")]
-pub use transport::{Roots, Security, Smtp};
+pub use transport::Smtp;
+pub use transport::{Outcome, PickupFormat, RelayMessage, Reply, Transport};
 #[cfg(feature = "watch")]
 pub use watch::Watch;

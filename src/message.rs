@@ -150,10 +150,14 @@ impl Message {
         self.summary().has_null_reverse_path
     }
 
-    /// The address of the envelope under which the session got it, as the mail server wrote it.
-    /// Empty for an [unclaimed](crate::MailServer::unclaimed) message.
+    /// The address of the envelope under which the session got it, as the mail server wrote it; in
+    /// a mailbox of its own where none is written, the session's. Empty for an [unclaimed](crate::MailServer::unclaimed) message.
     pub fn delivered_to(&self) -> &str {
-        &self.summary().delivered_to
+        let written = &self.summary().delivered_to;
+        match &self.0.session {
+            Some(session) if written.is_empty() => session.address(),
+            _ => written,
+        }
     }
 
     /// What names it in its store: the file below the drop directory, in a Maildir with `new/` or

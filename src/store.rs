@@ -11,9 +11,13 @@ mod listing;
 #[cfg(feature = "index")]
 mod look;
 mod mailbox;
+#[cfg(feature = "maildir")]
+mod maildir;
 mod marks;
 mod moved;
 mod origin;
+#[cfg(feature = "maildir")]
+mod quota;
 mod remove;
 mod scan;
 pub(crate) mod settle;
@@ -26,6 +30,8 @@ pub use entry::Summary;
 pub use mailbox::{
     Listing, LogOn, Mailbox, Page, PageRequest, Position, Store, StoredMessage, Waiter,
 };
+#[cfg(feature = "maildir")]
+pub use maildir::Maildir;
 pub(crate) use origin::FileBytes;
 pub(crate) use remove::{give_back, recover_removing};
 pub(crate) use scan::Whose;

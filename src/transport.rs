@@ -20,7 +20,7 @@ pub use relay::{Outcome, RelayMessage, Reply, Transport};
 #[cfg(feature = "sendmail")]
 pub use sendmail::Sendmail;
 #[cfg(feature = "smtp")]
-pub use smtp::{Roots, Security, Smtp};
+pub use smtp::Smtp;
 pub(crate) use submit::{
     Outgoing, Prepared, Submitted, bad_copies, check_ascii, check_envelope, drop_copy, no_way,
     pickup_copy, prepare, queue_copy, received, remote_copies, submit,

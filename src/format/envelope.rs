@@ -35,7 +35,28 @@ pub(crate) enum Head {
 
 /// Reads the run at the beginning of a file. `whole` tells that `head` is all of it.
 pub(crate) fn read_run(profile: Profile, head: &[u8], whole: bool) -> Head {
-    let names = names_of(profile);
+    let read = read_fields(names_of(profile), head, whole);
+    match read {
+        Head::Run(run) if profile == Profile::HeaderFallback && run.end == 0 => guess(head, whole),
+        read => read,
+    }
+}
+
+/// Reads what servers put on top of a message when they deliver it into a mailbox of one user. It
+/// does not tell whose the message is: that is known.
+#[cfg(any(feature = "maildir", feature = "pop3", feature = "imap"))]
+pub(crate) fn read_mailbox_run(head: &[u8], whole: bool) -> Head {
+    const NAMES: &[(&[u8], Role)] = &[
+        (b"return-path", Role::Sender),
+        (b"x-original-to", Role::Other),
+        (b"delivered-to", Role::TopRecipient),
+        (b"envelope-to", Role::TopRecipients),
+        (b"delivery-date", Role::Other),
+    ];
+    read_fields(NAMES, head, whole)
+}
+
+fn read_fields(names: &[(&[u8], Role)], head: &[u8], whole: bool) -> Head {
     let mut run = Run::default();
     let mut at = 0;
     loop {
@@ -57,9 +78,6 @@ pub(crate) fn read_run(profile: Profile, head: &[u8], whole: bool) -> Head {
         at += len;
     }
     run.end = at;
-    if profile == Profile::HeaderFallback && at == 0 {
-        return guess(head, whole);
-    }
     Head::Run(run.without_doubles())
 }
 

@@ -195,6 +195,14 @@ impl Handle {
         Ok(File::from(fd))
     }
 
+    #[cfg(feature = "maildir")]
+    pub(super) fn open_append(&self, name: &OsStr) -> io::Result<File> {
+        let flags =
+            OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
+        Ok(File::from(fd))
+    }
+
     pub(super) fn open_lock(&self, name: &OsStr, modes: Modes) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(modes.file());

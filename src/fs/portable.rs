@@ -112,6 +112,14 @@ impl Handle {
         Ok(file)
     }
 
+    #[cfg(feature = "maildir")]
+    pub(super) fn open_append(&self, name: &OsStr) -> io::Result<File> {
+        let mut options = options();
+        options.append(true);
+        without_waiting(&mut options);
+        options.open(self.0.join(name))
+    }
+
     #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "as on Linux")]
     pub(super) fn create_unnamed(&self, _: Modes) -> io::Result<Option<File>> {
         Ok(None)

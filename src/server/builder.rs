@@ -496,6 +496,7 @@ impl MailServerBuilder {
     fn drop_store(&self, drop: Dir, state: &Arc<State>, fills_itself: bool) -> Result<DropStore> {
         let rules = DropRules {
             profile: self.profile,
+            is_of_one: false,
             dot_stuffed: self.drop_dot_stuffed,
             case_sensitive: self.case_sensitive_local_part,
             durable: self.durability == Durability::Durable,

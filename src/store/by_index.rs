@@ -143,8 +143,9 @@ impl DropStore {
     fn identity(&self) -> Result<Vec<u8>> {
         let rules = &self.rules;
         let mut text = format!(
-            "{} case_sensitive={} dot_stuffed={}",
+            "{}{} case_sensitive={} dot_stuffed={}",
             rules.profile.name(),
+            if rules.is_of_one { " of_one" } else { "" },
             rules.case_sensitive,
             rules.dot_stuffed
         );

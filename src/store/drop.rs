@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use super::moved::Moved;
 use super::settle::{Settling, Writer};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::envelope::{self, Head};
 use crate::fs::{Dir, File, Kind};
 use crate::limits::Limits;
 use crate::profile::Profile;
@@ -58,10 +59,15 @@ impl Place {
     }
 }
 
+/// Whoever it is that a mailbox of one user belongs to; no address compares like this.
+pub(super) const OWNER: &str = "";
+
 /// The rules under which a drop is read.
 #[derive(Clone, Debug)]
 pub(crate) struct DropRules {
     pub(crate) profile: Profile,
+    /// All that lies there is one user's, whatever the files say.
+    pub(crate) is_of_one: bool,
     pub(crate) dot_stuffed: bool,
     pub(crate) case_sensitive: bool,
     pub(crate) durable: bool,
@@ -74,6 +80,30 @@ pub(crate) struct DropRules {
 }
 
 impl DropRules {
+    /// Those of a directory that is one user's mailbox.
+    #[cfg(feature = "maildir")]
+    pub(super) fn of_one(limits: Limits) -> Self {
+        Self {
+            profile: Profile::None,
+            is_of_one: true,
+            dot_stuffed: false,
+            case_sensitive: false,
+            durable: true,
+            limits,
+            threads: None,
+            progress: Progress::default(),
+        }
+    }
+
+    /// What the server wrote on top of a file.
+    pub(super) fn run(&self, head: &[u8], whole: bool) -> Head {
+        #[cfg(feature = "maildir")]
+        if self.is_of_one {
+            return envelope::read_mailbox_run(head, whole);
+        }
+        envelope::read_run(self.profile, head, whole)
+    }
+
     #[cfg(feature = "index")]
     pub(super) fn threads(&self) -> NonZero<usize> {
         // Not as many as there are processors: they wait for the disk, which serves many at once.
@@ -178,7 +208,10 @@ impl DropStore {
 
     /// What of a name stays the same: a Maildir file's flags change when it is read.
     pub(super) fn base<'a>(&self, name: &'a OsStr) -> &'a [u8] {
-        let bytes = name.as_encoded_bytes();
+        self.base_of(name.as_encoded_bytes())
+    }
+
+    fn base_of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         if !self.is_maildir() {
             return bytes;
         }
@@ -186,11 +219,18 @@ impl DropStore {
         flags.and_then(|flags| bytes.get(..flags)).unwrap_or(bytes)
     }
 
+    /// The flags of a Maildir file.
+    fn flags<'a>(&self, name: &'a [u8]) -> &'a [u8] {
+        let base = self.base_of(name).len();
+        name.get(base..).unwrap_or_default()
+    }
+
     /// Whether a name can be a message. Dot files are nobody's, and Exim writes through `temp.`.
     pub(super) fn is_candidate(&self, name: &OsStr) -> bool {
         let name = name.as_encoded_bytes();
         let is_unfinished = self.rules.profile == Profile::Exim && name.starts_with(b"temp.");
-        !is_unfinished && !name.starts_with(b".")
+        let is_trash = self.rules.is_of_one && self.flags(name).contains(&b'T');
+        !is_unfinished && !is_trash && !name.starts_with(b".")
     }
 }
 

@@ -59,6 +59,12 @@ impl DropMailbox {
         }
     }
 
+    /// A directory of which all is one user's.
+    #[cfg(feature = "maildir")]
+    pub(super) fn of_one(store: &Arc<DropStore>) -> Self {
+        Self::new(store, Some(super::drop::OWNER))
+    }
+
     fn whose(&self) -> Whose<'_> {
         self.reader.as_deref().map_or(Whose::Nobody, Whose::Address)
     }

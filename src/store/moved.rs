@@ -45,6 +45,13 @@ impl DropStore {
         Some((file, *place, name.clone()))
     }
 
+    /// Whether the names are to be read once more, since files were renamed meanwhile: a file that
+    /// goes from one folder of a Maildir to the other can be missed in both.
+    pub(super) fn is_restless(&self, round: usize, before: Option<&Vec<Stamp>>) -> bool {
+        const MOST_ROUNDS: usize = 8;
+        self.is_maildir() && round < MOST_ROUNDS && self.stamps().as_ref() != before
+    }
+
     pub(super) fn stamps(&self) -> Option<Vec<Stamp>> {
         let stamp = |dir: &crate::fs::Dir| dir.own_stat().map(|stat| stat.stamp).ok();
         self.places.iter().map(|(_, dir)| stamp(dir)).collect()
@@ -53,7 +60,8 @@ impl DropStore {
     fn look_for_all(&self) -> HashMap<Vec<u8>, (Place, OsString)> {
         let mut places = HashMap::new();
         for (place, dir) in &self.places {
-            for name in dir.all_names().unwrap_or_default() {
+            let names = dir.all_names().unwrap_or_default().into_iter();
+            for name in names.filter(|name| self.is_candidate(name)) {
                 places.insert(self.base(&name).to_vec(), (*place, name));
             }
         }

@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::mailbox::StoredMessage;
 use crate::error::Result;
 use crate::format::bytes::MessageBytes;
-use crate::format::envelope::{Head, Run, read_run};
+use crate::format::envelope::{Head, Run};
 use crate::fs::{File, Stamp};
 use crate::limits::Limits;
 
@@ -59,7 +59,7 @@ impl OpenedEntry {
         loop {
             grow(&file, &mut head, wanted, stamp)?;
             let is_whole = head.len() as u64 >= stamp.size || head.len() < wanted;
-            if let Head::Run(run) = read_run(store.rules.profile, &head, is_whole) {
+            if let Head::Run(run) = store.rules.run(&head, is_whole) {
                 return Ok(Self {
                     file,
                     stamp,

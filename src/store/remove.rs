@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 
-use super::drop::{DropStore, Place};
+use super::drop::{DropStore, OWNER, Place};
 use super::origin::{DropOrigin, OpenedEntry};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
@@ -39,7 +39,10 @@ impl DropOrigin {
             return Err(self.gone());
         }
         let Some(reader) = reader.filter(|_| !store.has_one_owner(&opened.run)) else {
-            return store.remove(place, &name, opened.stamp);
+            store.remove(place, &name, opened.stamp)?;
+            #[cfg(feature = "maildir")]
+            store.tell_quota(opened.stamp.size);
+            return Ok(());
         };
         if store.who_deleted(&name, &opened)?.contains(reader) {
             return Err(self.gone());
@@ -62,12 +65,18 @@ impl DropOrigin {
 impl DropStore {
     /// Whether one deletion is enough: the run names one mailbox, or nobody.
     pub(super) fn has_one_owner(&self, run: &Run) -> bool {
+        if self.rules.is_of_one {
+            return true;
+        }
         let is_one = || self.keys(run).collect::<HashSet<_>>().len() <= 1;
         !run.has_unreadable && (run.recipients.len() <= 1 || is_one())
     }
 
     pub(super) fn keys<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = String> + 'a {
-        run.recipients.iter().map(|address| self.key(address))
+        let is_of_one = self.rules.is_of_one;
+        let named = run.recipients.iter().filter(move |_| !is_of_one);
+        let owner = is_of_one.then(|| OWNER.to_owned());
+        named.map(|address| self.key(address)).chain(owner)
     }
 
     /// Whether every address of the run has deleted the file.

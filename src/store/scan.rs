@@ -161,27 +161,33 @@ impl DropStore {
         let mut unsettled = Vec::new();
         let mut wait = Duration::ZERO;
         let mut bases = HashSet::new();
-        for (place, dir) in &self.places {
-            for entry in dir.entries()? {
-                let name =
-                    entry.map_err(|source| Error::io("list a directory", dir.path(), source))?;
-                if !self.is_candidate(&name) || !bases.insert(self.base(&name).to_vec()) {
-                    continue;
-                }
-                let mut candidate = Candidate {
-                    place: *place,
-                    name,
-                    stamp: None,
-                };
-                match self.is_complete(&mut candidate, look) {
-                    Ok(Some(Verdict::Complete)) => complete.push(candidate),
-                    Ok(Some(Verdict::Wait(time))) => {
-                        wait = wait.max(time);
-                        unsettled.push(candidate);
+        for round in 1.. {
+            let before = self.is_maildir().then(|| self.stamps()).flatten();
+            for (place, dir) in &self.places {
+                for entry in dir.entries()? {
+                    let name = entry
+                        .map_err(|source| Error::io("list a directory", dir.path(), source))?;
+                    if !self.is_candidate(&name) || !bases.insert(self.base(&name).to_vec()) {
+                        continue;
                     }
-                    Ok(Some(Verdict::Empty) | None) => {}
-                    Err(error) => scan.problems.push(error.into()),
+                    let mut candidate = Candidate {
+                        place: *place,
+                        name,
+                        stamp: None,
+                    };
+                    match self.is_complete(&mut candidate, look) {
+                        Ok(Some(Verdict::Complete)) => complete.push(candidate),
+                        Ok(Some(Verdict::Wait(time))) => {
+                            wait = wait.max(time);
+                            unsettled.push(candidate);
+                        }
+                        Ok(Some(Verdict::Empty) | None) => {}
+                        Err(error) => scan.problems.push(error.into()),
+                    }
                 }
+            }
+            if !self.is_restless(round, before.as_ref()) {
+                break;
             }
         }
         if !unsettled.is_empty() {
@@ -295,7 +301,12 @@ impl DropStore {
         summary.reverse_path.clone_from(&opened.run.reverse_path);
         summary.has_null_reverse_path = opened.run.has_sender && opened.run.reverse_path.is_empty();
         let mut recipients = opened.run.recipients.iter();
-        let own = reader.and_then(|reader| recipients.find(|one| self.has_key(one, reader)));
+        let own = if self.rules.is_of_one {
+            // Of several nobody can tell which was meant.
+            recipients.next().filter(|_| recipients.next().is_none())
+        } else {
+            reader.and_then(|reader| recipients.find(|one| self.has_key(one, reader)))
+        };
         summary.delivered_to = own.map(ToString::to_string).unwrap_or_default();
         Ok(summary)
     }
@@ -303,6 +314,7 @@ impl DropStore {
     /// Whether a file with this run is the reader's; without a reader, whether it is nobody's.
     pub(super) fn is_visible(&self, run: &Run, reader: Option<&str>) -> bool {
         match reader {
+            Some(_) if self.rules.is_of_one => true,
             Some(reader) => run
                 .recipients
                 .iter()

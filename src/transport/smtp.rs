@@ -5,11 +5,10 @@
 //! again.
 
 mod auth;
-mod connection;
 mod content;
 mod dialogue;
 mod extensions;
-mod tls;
+mod replies;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,22 +17,11 @@ use std::time::{Duration, Instant};
 use super::relay::{Outcome, RelayMessage, Reply, Transport};
 use crate::credentials::Credentials;
 use crate::error::Result;
-use connection::Fault;
+use crate::net::Security;
+use crate::net::client::Fault;
+use crate::net::tls::{self, Roots};
 use content::Content;
 use dialogue::Dialogue;
-pub use tls::Roots;
-
-/// How a connection is kept from being read and changed on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Security {
-    /// TLS from the first octet (RFC 8314), as on port 465.
-    Implicit,
-    /// TLS after STARTTLS (RFC 3207), as on the ports 25 and 587. A server without it gets nothing.
-    StartTls,
-    /// None: for a server on this machine. Credentials are never sent then.
-    None,
-}
 
 /// A mail server that takes messages by SMTP: a [`Transport`].
 ///

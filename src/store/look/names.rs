@@ -55,29 +55,35 @@ impl<'a> Looking<'a> {
         };
         let mut some = Vec::new();
         let mut count = 0;
-        for (place, dir) in &store.places {
-            dir.each(|name, inode| {
-                if !store.is_candidate(name) {
-                    return Ok(());
-                }
-                if count == some.len() {
-                    some.push((OsString::new(), 0));
-                }
-                // Its room is used again and again.
-                if let Some((room, number)) = some.get_mut(count) {
-                    room.clear();
-                    room.push(name);
-                    *number = inode;
-                }
-                count += 1;
-                if count == TICKED {
-                    count = 0;
-                    self.at_some(*place, &some, names, &mut listing)?;
-                }
-                Ok::<(), Stop>(())
-            })?;
-            some.truncate(std::mem::take(&mut count));
-            self.at_some(*place, &some, names, &mut listing)?;
+        for round in 1.. {
+            let before = store.is_maildir().then(|| store.stamps()).flatten();
+            for (place, dir) in &store.places {
+                dir.each(|name, inode| {
+                    if !store.is_candidate(name) {
+                        return Ok(());
+                    }
+                    if count == some.len() {
+                        some.push((OsString::new(), 0));
+                    }
+                    // Its room is used again and again.
+                    if let Some((room, number)) = some.get_mut(count) {
+                        room.clear();
+                        room.push(name);
+                        *number = inode;
+                    }
+                    count += 1;
+                    if count == TICKED {
+                        count = 0;
+                        self.at_some(*place, &some, names, &mut listing)?;
+                    }
+                    Ok::<(), Stop>(())
+                })?;
+                some.truncate(std::mem::take(&mut count));
+                self.at_some(*place, &some, names, &mut listing)?;
+            }
+            if !store.is_restless(round, before.as_ref()) {
+                break;
+            }
         }
         self.read_new(&mut listing)?;
         self.read_rest(&mut listing.readers)?;

@@ -2,9 +2,9 @@
 
 use base64_simd::STANDARD;
 
-use super::connection::Fault;
 use super::dialogue::{Dialogue, reply};
 use crate::credentials::{Credentials, Proof};
+use crate::net::client::Fault;
 
 impl Dialogue {
     pub(super) fn authenticate(&mut self, credentials: &Credentials) -> Result<(), Fault> {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use super::connection::{Connection, Fault};
 use super::content::{Content, Wire};
 use super::extensions::Extensions;
-use super::{Deadlines, Security, Smtp};
+use super::{Deadlines, Smtp};
 use crate::credentials::Credentials;
 use crate::format::address::Address;
+use crate::net::Security;
+use crate::net::client::{Connection, Fault};
 use crate::transport::relay::{Outcome, RelayMessage, Reply};
 
 /// So many recipients a server takes at least (RFC 5321 section 4.5.3.1.8).

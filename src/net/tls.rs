@@ -29,7 +29,7 @@ pub enum Roots {
     Only(Vec<u8>),
 }
 
-pub(super) fn config(roots: &Roots) -> Result<Arc<ClientConfig>> {
+pub(crate) fn config(roots: &Roots) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let failed = |source: rustls::Error| {
         let message = "TLS cannot be used: no certificates to trust were found; install the \

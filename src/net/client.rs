@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
-use super::super::relay::Reply;
-use crate::net::{Channel, Timed, after, named};
+use super::{Channel, Timed, after, named};
+use crate::transport::Reply;
 
 /// The longest line of a reply that is read; RFC 5321 section 4.5.3.1.5 has 512.
 const LONGEST: usize = 8 * 1024;
-/// So many lines a reply may have.
-const MOST_LINES: usize = 200;
+/// Read at once.
+const BLOCK: usize = 16 * 1024;
 
 /// Why a dialogue came to its end.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The connection: not made, lost, too slow.
     Io(io::Error),
     /// The server does not keep to the protocol.
@@ -33,25 +33,16 @@ impl From<io::Error> for Fault {
     }
 }
 
-impl Fault {
-    /// What is told of it; `server` is its name.
-    pub(super) fn into_reply(self, server: &str) -> Reply {
-        match self {
-            Self::Io(error) => Reply::new(0, "4.4.1", format!("{server}: {error}")),
-            Self::Protocol(text) => Reply::new(0, "4.5.0", format!("{server}: {text}")),
-            Self::Said(reply) => reply,
-        }
-    }
-}
-
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: Channel<ClientConnection>,
     /// What was read and not asked for yet.
     ahead: Vec<u8>,
+    /// How much of it was consumed.
+    at: usize,
 }
 
 impl Connection {
-    pub(super) fn open(host: &str, port: u16, time: Duration) -> Result<Self, Fault> {
+    pub(crate) fn open(host: &str, port: u16, time: Duration) -> Result<Self, Fault> {
         let deadline = after(time);
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         let mut addresses = (host, port).to_socket_addrs()?;
@@ -69,6 +60,7 @@ impl Connection {
                     return Ok(Self {
                         stream: Channel::Plain(Timed::new(stream, time)),
                         ahead: Vec::new(),
+                        at: 0,
                     });
                 }
                 Err(error) => last = error,
@@ -79,7 +71,7 @@ impl Connection {
 
     /// Goes over to TLS. What was sent before in the clear is not ours: a server, or somebody
     /// between, must have said nothing more (RFC 3207 section 4.2).
-    pub(super) fn start_tls(
+    pub(crate) fn start_tls(
         &mut self,
         config: &Arc<ClientConfig>,
         host: &str,
@@ -96,75 +88,71 @@ impl Connection {
     }
 
     /// Whether the server has said something that was not read yet.
-    pub(super) fn has_more(&self) -> bool {
+    pub(crate) fn has_more(&self) -> bool {
         !self.ahead.is_empty()
     }
 
-    pub(super) fn is_private(&self) -> bool {
+    pub(crate) fn is_private(&self) -> bool {
         self.stream.is_private()
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8], time: Duration) -> Result<(), Fault> {
+    pub(crate) fn write(&mut self, bytes: &[u8], time: Duration) -> Result<(), Fault> {
         self.stream.set_time(time);
         self.stream.write_all(bytes)?;
         Ok(self.stream.flush()?)
     }
 
-    /// The next reply: its code, and its lines without the code.
-    pub(super) fn read_reply(&mut self, time: Duration) -> Result<(u16, Vec<String>), Fault> {
+    /// How long what follows may take in all.
+    pub(crate) fn set_time(&mut self, time: Duration) {
         self.stream.set_time(time);
-        let mut lines = Vec::new();
-        loop {
-            let line = self.read_line()?;
-            let wrong = || Fault::Protocol("the server's answer is no reply of SMTP".to_owned());
-            let (code, rest) = line.split_at_checked(3).ok_or_else(wrong)?;
-            let is_code = code.bytes().all(|byte| byte.is_ascii_digit());
-            let code: u16 = code.parse().ok().filter(|_| is_code).ok_or_else(wrong)?;
-            if !(200..600).contains(&code) {
-                return Err(wrong());
-            }
-            let (is_last, text) = match rest.as_bytes().first() {
-                None => (true, ""),
-                Some(b' ') => (true, rest.get(1..).unwrap_or_default()),
-                Some(b'-') => (false, rest.get(1..).unwrap_or_default()),
-                Some(_) => return Err(wrong()),
-            };
-            lines.push(text.to_owned());
-            if is_last {
-                return Ok((code, lines));
-            }
-            if lines.len() >= MOST_LINES {
-                return Err(Fault::Protocol("the server's answer has no end".to_owned()));
-            }
-        }
     }
 
     /// A line without its end. What is not ASCII becomes a question mark.
-    fn read_line(&mut self) -> Result<String, Fault> {
+    pub(crate) fn read_line(&mut self) -> Result<String, Fault> {
+        let mut line = Vec::new();
         loop {
-            if let Some(end) = self.ahead.iter().position(|&byte| byte == b'\n') {
-                let rest = self.ahead.split_off(end + 1);
-                let mut line = std::mem::replace(&mut self.ahead, rest);
-                line.truncate(end);
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
-                let shown = line
-                    .iter()
-                    .map(|&byte| if byte.is_ascii() { byte } else { b'?' });
-                return Ok(shown.map(char::from).collect());
+            let some = self.fill()?;
+            let end = memchr::memchr(b'\n', some);
+            let count = end.map_or(some.len(), |end| end + 1);
+            line.extend_from_slice(some.get(..count).unwrap_or_default());
+            self.consume(count);
+            if end.is_some() {
+                break;
             }
-            if self.ahead.len() > LONGEST {
+            if line.len() > LONGEST {
                 return Err(Fault::Protocol("the server's line has no end".to_owned()));
             }
-            let mut block = [0; 1024];
-            let count = self.stream.read(&mut block)?;
-            if count == 0 {
+        }
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        let shown = line
+            .iter()
+            .map(|&byte| if byte.is_ascii() { byte } else { b'?' });
+        Ok(shown.map(char::from).collect())
+    }
+
+    /// What has come and was not consumed yet, at least one octet.
+    pub(crate) fn fill(&mut self) -> Result<&[u8], Fault> {
+        if self.ahead.is_empty() {
+            self.ahead.resize(BLOCK, 0);
+            self.at = 0;
+            let read = self.stream.read(&mut self.ahead);
+            self.ahead.truncate(*read.as_ref().unwrap_or(&0));
+            if read? == 0 {
                 let text = "the server closed the connection";
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text).into());
             }
-            self.ahead
-                .extend_from_slice(block.get(..count).unwrap_or_default());
+        }
+        Ok(self.ahead.get(self.at..).unwrap_or_default())
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.at += count;
+        if self.at >= self.ahead.len() {
+            self.ahead.clear();
+            self.at = 0;
         }
     }
 }

@@ -1,0 +1,14 @@
+//! The size of a Maildir++ with a quota is kept in a file, which whoever removes a message tells.
+
+use super::drop::DropStore;
+
+impl DropStore {
+    /// Says that a message of that size is gone. Where nobody counts there is no such file; a count
+    /// that is wrong is made anew by who checks the quota.
+    pub(super) fn tell_quota(&self, size: u64) {
+        if self.rules.is_of_one {
+            let line = format!("-{size} -1\n");
+            let _ = self.root.append("maildirsize", line.as_bytes());
+        }
+    }
+}
