@@ -105,7 +105,7 @@ pub use message_file::{EmbeddedMessage, MessageFile};
 pub use message_format::{EncodingMethod, MailFormat, MessageFormat};
 pub use messages::{Messages, MessagesIter};
 #[cfg(any(feature = "smtp", feature = "pop3", feature = "imap"))]
-pub use net::{Security, tls::Roots};
+pub use net::tls::{Roots, Security};
 pub use new_mail::{BodyFormat, NewMail};
 pub use object::{CdoObject, ObjectClass};
 pub use part::{MessagePart, PartReader};
@@ -119,6 +119,8 @@ pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgre
 pub use session::Session;
 #[cfg(feature = "maildir")]
 pub use store::Maildir;
+#[cfg(feature = "pop3")]
+pub use store::Pop3;
 pub use store::{
     Listing, LogOn, Mailbox, Page, PageRequest, Position, Store, StoredMessage, Summary, Waiter,
     Writer,

@@ -13,20 +13,6 @@ pub(crate) mod client;
 #[cfg(any(feature = "smtp", feature = "pop3", feature = "imap"))]
 pub(crate) mod tls;
 
-/// How a connection is kept from being read and changed on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Security {
-    /// TLS from the first octet (RFC 8314), as on port 465.
-    Implicit,
-    /// TLS after STARTTLS (RFC 3207; STLS of POP3), as on the ports 25, 587, 110 and 143. A server
-    /// without it gets nothing.
-    StartTls,
-    /// None: for a server on this machine. By SMTP credentials are never sent then, by POP3 and IMAP
-    /// only to this machine itself.
-    None,
-}
-
 /// The octets of a connection, up to a time that is set anew for each step.
 pub(crate) struct Timed {
     stream: TcpStream,

@@ -131,6 +131,7 @@ impl Session {
             key: &key,
             credentials: credentials.as_ref(),
             limits: &server.spool().limits,
+            state: &server.spool().state,
         })?;
         Ok(Self {
             identity: Arc::new(Identity {

@@ -2,11 +2,17 @@
 
 #[cfg(feature = "index")]
 mod by_index;
+#[cfg(any(feature = "pop3", feature = "imap"))]
+mod delivered;
 mod drop;
 mod drop_mailbox;
+#[cfg(any(feature = "pop3", feature = "imap"))]
+mod endpoint;
 mod entry;
 #[cfg(feature = "index")]
 mod index;
+#[cfg(any(feature = "pop3", feature = "imap"))]
+mod ledger;
 mod listing;
 #[cfg(feature = "index")]
 mod look;
@@ -16,6 +22,8 @@ mod maildir;
 mod marks;
 mod moved;
 mod origin;
+#[cfg(feature = "pop3")]
+mod pop3;
 #[cfg(feature = "maildir")]
 mod quota;
 mod remove;
@@ -33,6 +41,8 @@ pub use mailbox::{
 #[cfg(feature = "maildir")]
 pub use maildir::Maildir;
 pub(crate) use origin::FileBytes;
+#[cfg(feature = "pop3")]
+pub use pop3::Pop3;
 pub(crate) use remove::{give_back, recover_removing};
 pub(crate) use scan::Whose;
 pub use settle::Writer;

@@ -39,6 +39,8 @@ pub(crate) struct Connection {
     ahead: Vec<u8>,
     /// How much of it was consumed.
     at: usize,
+    #[cfg(any(feature = "pop3", feature = "imap"))]
+    peer: std::net::SocketAddr,
 }
 
 impl Connection {
@@ -61,6 +63,8 @@ impl Connection {
                         stream: Channel::Plain(Timed::new(stream, time)),
                         ahead: Vec::new(),
                         at: 0,
+                        #[cfg(any(feature = "pop3", feature = "imap"))]
+                        peer: address,
                     });
                 }
                 Err(error) => last = error,
@@ -100,6 +104,12 @@ impl Connection {
         self.stream.set_time(time);
         self.stream.write_all(bytes)?;
         Ok(self.stream.flush()?)
+    }
+
+    /// Whether the other side is on this machine.
+    #[cfg(any(feature = "pop3", feature = "imap"))]
+    pub(crate) fn is_local(&self) -> bool {
+        self.peer.ip().is_loopback()
     }
 
     /// How long what follows may take in all.

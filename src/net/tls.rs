@@ -9,6 +9,20 @@ use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// How a connection is kept from being read and changed on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Security {
+    /// TLS from the first octet (RFC 8314), as on port 465.
+    Implicit,
+    /// TLS after STARTTLS (RFC 3207; STLS of POP3), as on the ports 25, 587, 110 and 143. A server
+    /// without it gets nothing.
+    StartTls,
+    /// None: for a server on this machine. By SMTP credentials are never sent then, by POP3 and IMAP
+    /// only to this machine itself.
+    None,
+}
+
 /// Whose certificates are trusted. There is no way to trust any: that would be no TLS.
 ///
 /// ```no_run

@@ -14,6 +14,7 @@ use crate::credentials::Credentials;
 use crate::error::{Problem, Result};
 use crate::format::bytes::MessageBytes;
 use crate::limits::Limits;
+use crate::state::State;
 
 /// Where received messages are: what [`MailServerBuilder::inbox`] takes.
 ///
@@ -107,6 +108,11 @@ pub struct LogOn<'a> {
     pub(crate) key: &'a str,
     pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) limits: &'a Limits,
+    #[cfg_attr(
+        not(any(feature = "pop3", feature = "imap")),
+        expect(dead_code, reason = "for those")
+    )]
+    pub(crate) state: &'a Arc<State>,
 }
 
 impl LogOn<'_> {

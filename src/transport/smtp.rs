@@ -17,9 +17,8 @@ use std::time::{Duration, Instant};
 use super::relay::{Outcome, RelayMessage, Reply, Transport};
 use crate::credentials::Credentials;
 use crate::error::Result;
-use crate::net::Security;
 use crate::net::client::Fault;
-use crate::net::tls::{self, Roots};
+use crate::net::tls::{self, Roots, Security};
 use content::Content;
 use dialogue::Dialogue;
 

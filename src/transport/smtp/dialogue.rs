@@ -7,8 +7,8 @@ use super::extensions::Extensions;
 use super::{Deadlines, Smtp};
 use crate::credentials::Credentials;
 use crate::format::address::Address;
-use crate::net::Security;
 use crate::net::client::{Connection, Fault};
+use crate::net::tls::Security;
 use crate::transport::relay::{Outcome, RelayMessage, Reply};
 
 /// So many recipients a server takes at least (RFC 5321 section 4.5.3.1.8).

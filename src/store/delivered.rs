@@ -1,0 +1,67 @@
+//! The octets of a message out of a user's mailbox, without what the delivery put on top.
+
+use std::sync::Arc;
+
+use super::entry::Summary;
+use crate::error::Result;
+use crate::format::bytes::MessageBytes;
+use crate::format::envelope::{Head, Run, read_mailbox_run};
+
+/// What the server wrote on top of a message.
+pub(super) fn run_of(head: &[u8], is_whole: bool) -> Run {
+    match read_mailbox_run(head, is_whole) {
+        Head::Run(run) => run,
+        // It is longer than what was read of it: the sender's text begins nowhere.
+        Head::More => Run {
+            end: head.len(),
+            ..Run::default()
+        },
+    }
+}
+
+/// What a listing shows of a message of that size, by its header section.
+pub(super) fn summary_of(head: &[u8], size: u64) -> Summary {
+    let run = run_of(head, head.len() as u64 >= size);
+    let section = head.get(run.end..).unwrap_or_default();
+    let mut summary = Summary::of_message(section, size.saturating_sub(run.end as u64));
+    summary.reverse_path.clone_from(&run.reverse_path);
+    summary.has_null_reverse_path = run.has_sender && run.reverse_path.is_empty();
+    if let [only] = run.recipients.as_slice() {
+        summary.delivered_to = only.to_string();
+    }
+    summary
+}
+
+/// A message without its beginning.
+pub(super) struct Below {
+    bytes: Arc<dyn MessageBytes>,
+    start: u64,
+}
+
+impl Below {
+    /// Without the run.
+    pub(super) fn run(bytes: Arc<dyn MessageBytes>) -> Result<Self> {
+        const MOST: usize = 64 * 1024;
+        let head = crate::format::bytes::read_range(bytes.as_ref(), 0, MOST as u64)?;
+        let run = run_of(&head, head.len() as u64 >= bytes.len());
+        Ok(Self {
+            bytes,
+            start: run.end as u64,
+        })
+    }
+}
+
+impl MessageBytes for Below {
+    fn len(&self) -> u64 {
+        self.bytes.len().saturating_sub(self.start)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        self.bytes
+            .read_at(buffer, self.start.saturating_add(offset))
+    }
+
+    fn verify(&self) -> Result<()> {
+        self.bytes.verify()
+    }
+}

@@ -1,0 +1,212 @@
+//! A server that a mailbox is on: where it is, and how one comes to it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::mailbox::LogOn;
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::address::Address;
+use crate::net::client::{Connection, Fault};
+use crate::net::tls::{self, Roots, Security};
+
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) security: Security,
+    tls: Option<Arc<rustls::ClientConfig>>,
+    credentials: Option<Credentials>,
+    /// For each answer in all; for a long one for each block of it.
+    pub(super) time: Duration,
+    pub(super) poll: Duration,
+}
+
+impl Endpoint {
+    pub(super) fn plain(host: String, port: u16) -> Self {
+        Self {
+            host,
+            port,
+            security: Security::None,
+            tls: None,
+            credentials: None,
+            time: Duration::from_mins(1),
+            poll: Duration::from_secs(30),
+        }
+    }
+
+    pub(super) fn with_tls(host: String, port: u16) -> Result<Self> {
+        Self::plain(host, port).security(Security::Implicit)
+    }
+
+    pub(super) fn security(mut self, security: Security) -> Result<Self> {
+        if security != Security::None && self.tls.is_none() {
+            self.tls = Some(tls::config(&Roots::Platform)?);
+        }
+        self.security = security;
+        Ok(self)
+    }
+
+    pub(super) fn roots(mut self, roots: &Roots) -> Result<Self> {
+        self.tls = Some(tls::config(roots)?);
+        Ok(self)
+    }
+
+    pub(super) fn credentials(&mut self, credentials: Credentials) {
+        self.credentials = Some(credentials);
+    }
+
+    /// The credentials of who logs on: his own, or those that were set for his address.
+    pub(super) fn credentials_of(&self, who: &LogOn<'_>) -> Result<Credentials> {
+        if let Some(credentials) = who.credentials {
+            return Ok(credentials.clone());
+        }
+        let Some(set) = &self.credentials else {
+            let message = "this Inbox asks for credentials: log on with `Session::logon`, or give \
+                           it some with `credentials`";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        };
+        let own = Address::parse(set.mailbox());
+        if own.is_ok_and(|own| own.key(false).eq_ignore_ascii_case(who.key)) {
+            return Ok(set.clone());
+        }
+        let message = "the credentials that were set for this Inbox are not of this address";
+        Err(Error::new(ErrorKind::LogonFailed, message).with_field("Address"))
+    }
+
+    /// A connection, private already where it is to be from the first octet.
+    pub(super) fn connect(&self) -> Result<Connection> {
+        let opened = Connection::open(&self.host, self.port, self.time);
+        let mut connection = opened.map_err(|fault| self.error(fault))?;
+        match self.security {
+            Security::Implicit => self.start_tls(&mut connection)?,
+            Security::None if !connection.is_local() => {
+                let message = "credentials go to another machine only by TLS";
+                return Err(self.not_private(message));
+            }
+            _ => {}
+        }
+        Ok(connection)
+    }
+
+    pub(super) fn start_tls(&self, connection: &mut Connection) -> Result<()> {
+        let config = self.tls.as_ref();
+        let config = config.ok_or_else(|| self.not_private("TLS is not set up"))?;
+        let started = connection.start_tls(config, &self.host, self.time);
+        started.map_err(|fault| self.error(fault))
+    }
+
+    pub(super) fn not_private(&self, message: &str) -> Error {
+        Error::new(ErrorKind::NotPrivate, format!("{self}: {message}"))
+    }
+
+    /// What the server does is not what the protocol says.
+    pub(super) fn wrong(&self, message: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::Network, format!("{self}: {message}"))
+    }
+
+    pub(super) fn error(&self, fault: Fault) -> Error {
+        match fault {
+            Fault::Protocol(text) => self.wrong(text),
+            Fault::Said(reply) => self.wrong(reply),
+            Fault::Io(error) if is_distrust(&error) => {
+                let message = format!(
+                    "{self}: the server's certificate is not trusted; correct the host's name, or \
+                     give the certificate's authority with `roots`"
+                );
+                Error::new(ErrorKind::NotPrivate, message).with_source(error)
+            }
+            Fault::Io(error) => {
+                let message = format!("{self} cannot be reached, or went away");
+                Error::new(ErrorKind::Network, message).with_source(error)
+            }
+        }
+    }
+}
+
+/// Where it is, for errors.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("security", &self.security)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_distrust(error: &io::Error) -> bool {
+    let source = error.get_ref().and_then(|source| source.downcast_ref());
+    matches!(
+        source,
+        Some(
+            rustls::Error::InvalidCertificate(_)
+                | rustls::Error::NoCertificatesPresented
+                | rustls::Error::InvalidMessage(_)
+                | rustls::Error::AlertReceived(_)
+        )
+    )
+}
+
+/// The settings that every mailbox on a server has.
+macro_rules! settings {
+    ($store:ty) => {
+        impl $store {
+            /// Another port.
+            pub fn port(mut self, port: u16) -> Self {
+                self.endpoint.port = port;
+                self
+            }
+
+            /// TLS from the first octet or after the protocol's own command, whatever the port.
+            /// Without any TLS credentials go to this machine alone.
+            ///
+            /// # Errors
+            /// [`Configuration`](crate::ErrorKind::Configuration) when the system has no
+            /// certificates to trust.
+            pub fn security(mut self, security: crate::Security) -> crate::Result<Self> {
+                self.endpoint = self.endpoint.security(security)?;
+                Ok(self)
+            }
+
+            /// Whose certificates are trusted; those that the system trusts by default.
+            ///
+            /// # Errors
+            /// [`Configuration`](crate::ErrorKind::Configuration) when there is none among them.
+            pub fn roots(mut self, roots: &crate::Roots) -> crate::Result<Self> {
+                self.endpoint = self.endpoint.roots(roots)?;
+                Ok(self)
+            }
+
+            /// Credentials for a program that logs on without any
+            /// ([`logon_smtp`](crate::Session::logon_smtp)): for their own address alone.
+            pub fn credentials(mut self, credentials: crate::Credentials) -> Self {
+                self.endpoint.credentials(credentials);
+                self
+            }
+
+            /// How long the server may take for each answer, and for each 64 KB of a long one; a
+            /// minute by default.
+            pub fn timeout(mut self, time: std::time::Duration) -> Self {
+                self.endpoint.time = time;
+                self
+            }
+
+            /// How often who waits for messages has a look where the server does not tell of them;
+            /// 30 seconds by default.
+            pub fn poll_every(mut self, time: std::time::Duration) -> Self {
+                self.endpoint.poll = time;
+                self
+            }
+        }
+    };
+}
+pub(super) use settings;

@@ -1,0 +1,131 @@
+//! Which messages of a mailbox on a server are to be deleted: written down before the server is
+//! told, so that a message that was handled once and is seen again is only deleted.
+//!
+//! With a state directory it outlives the process: a file for each message in `handled/` and a
+//! directory for its mailbox there, which goes when the server has confirmed.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::fs::Dir;
+use crate::state::{Dirs, State};
+
+pub(super) struct Ledger {
+    /// Whose mailbox it is, on which server.
+    account: String,
+    state: Option<Arc<State>>,
+    noted: Mutex<HashSet<String>>,
+}
+
+impl Ledger {
+    pub(super) fn new(account: String, state: &Arc<State>) -> Self {
+        Self {
+            account,
+            state: state.path().is_some().then(|| Arc::clone(state)),
+            noted: Mutex::default(),
+        }
+    }
+
+    /// What stands for a message: its key may hold anything.
+    fn name(key: &[u8]) -> String {
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, key).simple().to_string()
+    }
+
+    fn account_name(&self) -> String {
+        Self::name(self.account.as_bytes())
+    }
+
+    fn dir(&self) -> Result<Option<Dir>> {
+        let state = self.state.as_ref();
+        let dirs = state.map(|state| state.ensure()).transpose()?;
+        let own = |dirs: Arc<Dirs>| {
+            let handled = dirs.root.ensure_dir("handled")?;
+            handled.ensure_dir(self.account_name())
+        };
+        Ok(dirs.map(own).transpose()?)
+    }
+
+    /// The messages that are to be deleted already, of all that were noted.
+    pub(super) fn look(&self) -> Result<Noted> {
+        let mut names = self
+            .noted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let existing = self
+            .state
+            .as_ref()
+            .map(|state| state.existing())
+            .transpose()?;
+        if let Some(dirs) = existing.flatten() {
+            let handled = dirs.root.open_dir("handled");
+            match handled.and_then(|handled| handled.open_dir(self.account_name())) {
+                Err(failure) if failure.is_gone() => {}
+                opened => {
+                    let all = opened?.all_names()?.into_iter();
+                    names.extend(all.filter_map(|name| name.into_string().ok()));
+                }
+            }
+        }
+        Ok(Noted(names))
+    }
+
+    /// Notes that messages are to be deleted, durably.
+    pub(super) fn note(&self, keys: &[&[u8]]) -> Result<()> {
+        let names: Vec<String> = keys.iter().map(|key| Self::name(key)).collect();
+        if let Some(dir) = self.dir()? {
+            for (name, key) in names.iter().zip(keys) {
+                let mut file = match dir.create(name) {
+                    Err(failure) if failure.is_taken() => continue,
+                    created => created?,
+                };
+                let text = format!("{} {}\n", self.account, key.escape_ascii());
+                file.write_all(text.as_bytes())
+                    .map_err(|source| file.write_failure(source))?;
+                file.sync()?;
+            }
+            dir.sync()?;
+        }
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.extend(names);
+        Ok(())
+    }
+
+    /// They are deleted, or were not.
+    pub(super) fn clear(&self, keys: &[&[u8]]) {
+        self.remove(keys.iter().map(|key| Self::name(key)));
+    }
+
+    /// What was noted and is not in a full list any more is deleted.
+    pub(super) fn clear_rest(&self, rest: Noted) {
+        if !rest.0.is_empty() {
+            self.remove(rest.0.into_iter());
+        }
+    }
+
+    fn remove(&self, names: impl Iterator<Item = String>) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = self.dir().ok().flatten();
+        for name in names {
+            if let Some(dir) = &dir {
+                // One that stays says only what is so.
+                let _ = dir.remove(&name);
+            }
+            noted.remove(&name);
+        }
+    }
+}
+
+/// What was noted when it was looked at.
+pub(super) struct Noted(HashSet<String>);
+
+impl Noted {
+    /// Whether a message that is there is to be deleted; what is left was not seen.
+    pub(super) fn take(&mut self, key: &[u8]) -> bool {
+        !self.0.is_empty() && self.0.remove(&Ledger::name(key))
+    }
+}

@@ -1,0 +1,398 @@
+//! The dialogue with a POP3 server (RFC 1939, 2449, 2595, 5034), from the greeting to QUIT.
+//!
+//! What it trusts: nothing that a server says before TLS is up, no length, no line that is too long.
+//! A connection on which anything went wrong is closed without QUIT, which would commit what was
+//! asked for.
+
+use base64_simd::STANDARD;
+
+use super::lines::Lines;
+use crate::credentials::{Credentials, Proof};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::encode::Sink;
+use crate::limits::Limits;
+use crate::net::client::Connection;
+use crate::net::tls::Security;
+use crate::store::endpoint::Endpoint;
+
+/// What a server answers to a command.
+pub(super) enum Answer {
+    Ok(String),
+    No(String),
+}
+
+/// What a server can do, as it says.
+#[derive(Debug, Default)]
+struct Capabilities {
+    stls: bool,
+    top: bool,
+    pipelining: bool,
+    tells_why: bool,
+    sasl: Vec<String>,
+}
+
+pub(super) struct Dialogue<'a> {
+    endpoint: &'a Endpoint,
+    connection: &'a mut Open,
+}
+
+/// A connection that is authenticated.
+pub(super) struct Open {
+    connection: Connection,
+    capabilities: Capabilities,
+    /// Where in the dialogue the server is is not known.
+    is_lost: bool,
+}
+
+/// The most that lists of ids and sizes may take: a line of 80 octets for each of many messages.
+const MOST_LIST: u64 = 256 << 20;
+/// Each block of an answer has the time of one.
+const BLOCK: u64 = 64 * 1024;
+
+impl Open {
+    /// Up to the point where messages can be asked for.
+    pub(super) fn new(endpoint: &Endpoint, credentials: &Credentials) -> Result<Self> {
+        let mut open = Self {
+            connection: endpoint.connect()?,
+            capabilities: Capabilities::default(),
+            is_lost: false,
+        };
+        let mut dialogue = open.on(endpoint);
+        match dialogue.answer()? {
+            Answer::Ok(_) => {}
+            Answer::No(text) => return Err(dialogue.refused(&text)),
+        }
+        dialogue.ask_capabilities()?;
+        if endpoint.security == Security::StartTls {
+            dialogue.start_tls()?;
+        }
+        dialogue.authenticate(credentials)?;
+        Ok(open)
+    }
+
+    pub(super) fn on<'a>(&'a mut self, endpoint: &'a Endpoint) -> Dialogue<'a> {
+        Dialogue {
+            endpoint,
+            connection: self,
+        }
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    pub(super) fn has_top(&self) -> bool {
+        self.capabilities.top
+    }
+
+    /// Says goodbye when nothing is to be committed, and does not wait for an answer.
+    pub(super) fn leave(mut self, endpoint: &Endpoint) {
+        if !self.is_lost {
+            let _ = self.connection.write(b"QUIT\r\n", endpoint.time);
+        }
+    }
+}
+
+impl Dialogue<'_> {
+    fn lost<T>(&mut self, error: Error) -> Result<T> {
+        self.connection.is_lost = true;
+        Err(error)
+    }
+
+    fn wrong<T>(&mut self, text: &str) -> Result<T> {
+        self.lost(self.endpoint.wrong(text))
+    }
+
+    fn write(&mut self, line: &str) -> Result<()> {
+        if line.contains(['\r', '\n', '\0']) {
+            let message = "a user name or a password holds a line end";
+            return Err(Error::new(ErrorKind::InvalidValue, message));
+        }
+        if self.connection.is_lost {
+            return Err(self.endpoint.wrong("the connection was lost"));
+        }
+        let line = format!("{line}\r\n");
+        let time = self.endpoint.time;
+        let written = self.connection.connection.write(line.as_bytes(), time);
+        written.or_else(|fault| self.lost(self.endpoint.error(fault)))
+    }
+
+    fn command(&mut self, line: &str) -> Result<Answer> {
+        if self.connection.connection.has_more() {
+            // Every answer behind it would be taken for that of the question before.
+            return self.wrong("the server answers what it was not asked");
+        }
+        self.write(line)?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Result<Answer> {
+        self.connection.connection.set_time(self.endpoint.time);
+        let line = match self.connection.connection.read_line() {
+            Ok(line) => line,
+            Err(fault) => return self.lost(self.endpoint.error(fault)),
+        };
+        let text = |text: &str| text.trim().to_owned();
+        if let Some(rest) = line.strip_prefix("+OK") {
+            return Ok(Answer::Ok(text(rest)));
+        }
+        if let Some(rest) = line.strip_prefix("-ERR") {
+            return Ok(Answer::No(text(rest)));
+        }
+        self.wrong("the server's answer is none of POP3")
+    }
+
+    /// Reads the lines of an answer into `to`, at most so many octets.
+    fn lines(&mut self, to: &mut dyn Sink, most: u64) -> Result<()> {
+        let (mut lines, mut out) = (Lines::new(), Vec::new());
+        let (mut total, mut since) = (0u64, 0u64);
+        self.connection.connection.set_time(self.endpoint.time);
+        loop {
+            let some = match self.connection.connection.fill() {
+                Ok(some) => some,
+                Err(fault) => return self.lost(self.endpoint.error(fault)),
+            };
+            let (count, is_end) = lines.feed(some, &mut out);
+            self.connection.connection.consume(count);
+            total += out.len() as u64;
+            since += count as u64;
+            if total > most {
+                // There is no way to stop it but to go.
+                return self.lost(Limits::exceeded("message", most));
+            }
+            if let Err(error) = to.put(&out) {
+                return self.lost(error);
+            }
+            out.clear();
+            if is_end {
+                return Ok(());
+            }
+            if since >= BLOCK {
+                since = 0;
+                self.connection.connection.set_time(self.endpoint.time);
+            }
+        }
+    }
+
+    fn list(&mut self, command: &str) -> Result<Option<Vec<u8>>> {
+        match self.command(command)? {
+            Answer::No(_) => Ok(None),
+            Answer::Ok(_) => {
+                let mut list = Vec::new();
+                self.lines(&mut list, MOST_LIST)?;
+                Ok(Some(list))
+            }
+        }
+    }
+
+    fn ask_capabilities(&mut self) -> Result<()> {
+        let mut found = Capabilities::default();
+        let list = self.list("CAPA")?.unwrap_or_default();
+        for line in list.split(|&byte| byte == b'\n') {
+            let line = String::from_utf8_lossy(line).to_ascii_uppercase();
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("STLS") => found.stls = true,
+                Some("TOP") => found.top = true,
+                Some("PIPELINING") => found.pipelining = true,
+                Some("AUTH-RESP-CODE") => found.tells_why = true,
+                Some("SASL") => found.sasl = words.map(ToOwned::to_owned).collect(),
+                _ => {}
+            }
+        }
+        self.connection.capabilities = found;
+        Ok(())
+    }
+
+    fn start_tls(&mut self) -> Result<()> {
+        if !self.connection.capabilities.stls {
+            return Err(self.endpoint.not_private("the server has no STLS"));
+        }
+        if let Answer::No(text) = self.command("STLS")? {
+            let text = format!("the server does not begin TLS: {text}");
+            return Err(self.endpoint.not_private(&text));
+        }
+        self.endpoint.start_tls(&mut self.connection.connection)?;
+        // What was said in the clear counts for nothing.
+        self.ask_capabilities()
+    }
+
+    fn authenticate(&mut self, credentials: &Credentials) -> Result<()> {
+        let has = |open: &Open, name: &str| open.capabilities.sasl.iter().any(|one| one == name);
+        let user = &credentials.user;
+        match &credentials.proof {
+            Proof::Token(token) => {
+                if !has(self.connection, "XOAUTH2") {
+                    return Err(self.logon_failed("the server takes no token (XOAUTH2)"));
+                }
+                let text = format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}");
+                self.sasl("XOAUTH2", &text)
+            }
+            Proof::Password(password) if has(self.connection, "PLAIN") => {
+                if user.contains('\0') || password.contains('\0') {
+                    let message = "a user name or a password holds a NUL";
+                    return Err(Error::new(ErrorKind::InvalidValue, message));
+                }
+                self.sasl("PLAIN", &format!("\0{user}\0{password}"))
+            }
+            Proof::Password(password) => {
+                let answer = self.command(&format!("USER {user}"))?;
+                if let Answer::No(text) = answer {
+                    return Err(self.refused_logon(&text));
+                }
+                match self.command(&format!("PASS {password}"))? {
+                    Answer::Ok(_) => Ok(()),
+                    Answer::No(text) => Err(self.refused_logon(&text)),
+                }
+            }
+        }
+    }
+
+    /// One answer of the client is all that these mechanisms have.
+    fn sasl(&mut self, mechanism: &str, text: &str) -> Result<()> {
+        self.write(&format!("AUTH {mechanism}"))?;
+        let mut sent = false;
+        loop {
+            self.connection.connection.set_time(self.endpoint.time);
+            let line = match self.connection.connection.read_line() {
+                Ok(line) => line,
+                Err(fault) => return self.lost(self.endpoint.error(fault)),
+            };
+            if line.starts_with("+OK") && sent {
+                return Ok(());
+            }
+            if let Some(text) = line.strip_prefix("-ERR") {
+                return Err(self.refused_logon(text.trim()));
+            }
+            if !line.starts_with('+') || line.starts_with("+OK") {
+                return self.wrong("the server's answer is none of POP3");
+            }
+            // A second challenge tells why not, and waits for an empty line before it says no.
+            let answer = if sent {
+                String::new()
+            } else {
+                STANDARD.encode_to_string(text)
+            };
+            sent = true;
+            self.write(&answer)?;
+        }
+    }
+
+    fn logon_failed(&self, text: &str) -> Error {
+        Error::new(ErrorKind::LogonFailed, format!("{}: {text}", self.endpoint))
+    }
+
+    /// Why the server does not let one in, as far as it says (RFC 2449 section 8, RFC 3206).
+    fn refused_logon(&self, text: &str) -> Error {
+        let has_code = text.starts_with('[');
+        if text.starts_with("[AUTH]") || !has_code && !self.connection.capabilities.tells_why {
+            return self.logon_failed(&format!("the server does not take the credentials: {text}"));
+        }
+        self.refused(text)
+    }
+
+    /// `[SYS/PERM]` is for good; all else may be otherwise later.
+    pub(super) fn refused(&self, text: &str) -> Error {
+        let kind = if text.starts_with("[SYS/PERM]") {
+            ErrorKind::Refused
+        } else {
+            ErrorKind::Network
+        };
+        Error::new(
+            kind,
+            format!("{}: the server refuses: {text}", self.endpoint),
+        )
+    }
+
+    /// The numbers of the messages with their unique ids; `None` where the server has none.
+    pub(super) fn unique_ids(&mut self) -> Result<Option<Vec<(u32, Vec<u8>)>>> {
+        let list = self.list("UIDL")?;
+        list.map(|list| self.numbered(&list)).transpose()
+    }
+
+    /// The numbers of the messages with their sizes, as the server says.
+    pub(super) fn sizes(&mut self) -> Result<Vec<(u32, u64)>> {
+        let Some(list) = self.list("LIST")? else {
+            return self.wrong("the server lists nothing");
+        };
+        let numbered = self.numbered(&list)?.into_iter();
+        let size = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+        Ok(numbered
+            .map(|(number, text)| (number, size(&text).unwrap_or(0)))
+            .collect())
+    }
+
+    fn numbered(&mut self, list: &[u8]) -> Result<Vec<(u32, Vec<u8>)>> {
+        let lines = list.split(|&byte| byte == b'\n');
+        let lines = lines
+            .map(<[u8]>::trim_ascii)
+            .filter(|line| !line.is_empty());
+        let read = |line: &[u8]| {
+            let end = memchr::memchr(b' ', line).unwrap_or(line.len());
+            let (number, rest) = line.split_at_checked(end)?;
+            let number = std::str::from_utf8(number).ok()?.parse().ok()?;
+            Some((number, rest.trim_ascii().to_vec()))
+        };
+        match lines.map(read).collect() {
+            Some(numbered) => Ok(numbered),
+            None => self.wrong("the server's list is none of POP3"),
+        }
+    }
+
+    /// The header sections of messages, all asked for at once where the server takes that; `None`
+    /// for one that it does not give.
+    pub(super) fn tops(&mut self, numbers: &[u32], most: u64) -> Result<Vec<Option<Vec<u8>>>> {
+        let is_piped = self.connection.capabilities.pipelining;
+        if is_piped {
+            for number in numbers {
+                self.write(&format!("TOP {number} 0"))?;
+            }
+        }
+        let mut tops = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            if !is_piped {
+                self.write(&format!("TOP {number} 0"))?;
+            }
+            tops.push(match self.answer()? {
+                Answer::No(_) => None,
+                Answer::Ok(_) => {
+                    let mut top = Vec::new();
+                    self.lines(&mut top, most)?;
+                    Some(top)
+                }
+            });
+        }
+        Ok(tops)
+    }
+
+    /// A whole message; `false` when the server does not give it.
+    pub(super) fn retrieve(&mut self, number: u32, to: &mut dyn Sink, most: u64) -> Result<bool> {
+        match self.command(&format!("RETR {number}"))? {
+            Answer::No(text) if text.starts_with("[SYS/TEMP]") => Err(self.refused(&text)),
+            Answer::No(_) => Ok(false),
+            Answer::Ok(_) => self.lines(to, most).map(|()| true),
+        }
+    }
+
+    pub(super) fn delete(&mut self, number: u32) -> Result<Answer> {
+        self.command(&format!("DELE {number}"))
+    }
+
+    /// Commits what was deleted. Whether that was done is unknown when the answer is lost.
+    pub(super) fn quit(&mut self) -> Result<()> {
+        let answer = self.command("QUIT");
+        self.connection.is_lost = true;
+        let unknown = |text: String| {
+            let message = format!(
+                "{}: whether the messages are deleted is not known; they are not shown again: {text}",
+                self.endpoint
+            );
+            Error::new(ErrorKind::OutcomeUnknown, message)
+        };
+        match answer {
+            Ok(Answer::Ok(_)) => Ok(()),
+            Ok(Answer::No(text)) => Err(unknown(text)),
+            Err(error) => Err(unknown(error.to_string())),
+        }
+    }
+}
