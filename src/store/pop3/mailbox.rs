@@ -243,14 +243,8 @@ impl Shared {
 
     fn list(self: &Arc<Self>) -> Result<Listing> {
         let mut state = self.state();
-        // A session that has listed does not see what came since.
-        if state
-            .session
-            .as_ref()
-            .is_some_and(|session| session.numbers.is_some())
-        {
-            self.leave(&mut state);
-        }
+        // A session sees what was there when it began, and nothing that came since.
+        self.leave(&mut state);
         let (rows, session) = self.with_session(&mut state, |session| {
             let mut dialogue = session.open.on(&self.endpoint);
             let ids = dialogue.unique_ids()?;
