@@ -117,6 +117,8 @@ pub use report::{Action, AutoReply, DeliveryReport, ReadReport, RecipientStatus,
 pub use sent::Sent;
 pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgress};
 pub use session::Session;
+#[cfg(feature = "imap")]
+pub use store::Imap;
 #[cfg(feature = "maildir")]
 pub use store::Maildir;
 #[cfg(feature = "pop3")]

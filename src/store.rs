@@ -9,6 +9,8 @@ mod drop_mailbox;
 #[cfg(any(feature = "pop3", feature = "imap"))]
 mod endpoint;
 mod entry;
+#[cfg(feature = "imap")]
+mod imap;
 #[cfg(feature = "index")]
 mod index;
 #[cfg(any(feature = "pop3", feature = "imap"))]
@@ -35,6 +37,8 @@ mod told;
 pub(crate) use drop::{DropRules, DropStore, is_maildir};
 pub(crate) use drop_mailbox::DropMailbox;
 pub use entry::Summary;
+#[cfg(feature = "imap")]
+pub use imap::Imap;
 pub use mailbox::{
     Listing, LogOn, Mailbox, Page, PageRequest, Position, Store, StoredMessage, Waiter,
 };

@@ -1,5 +1,5 @@
 //! The same program over every store: one suite of checks, unchanged.
-#![cfg(all(feature = "maildir", feature = "pop3"))]
+#![cfg(all(feature = "maildir", feature = "pop3", feature = "imap"))]
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 #[path = "support/conformance.rs"]
@@ -12,7 +12,7 @@ mod support;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cdonts::{Credentials, Durability, MailServer, Maildir, Pop3, Roots, Session};
+use cdonts::{Credentials, Durability, Imap, MailServer, Maildir, Pop3, Roots, Session};
 use conformance::{Fixture, conforms};
 
 struct Drop {
@@ -131,6 +131,25 @@ fn a_pop3_mailbox_conforms() {
         .roots(&roots)
         .unwrap();
     let server = MailServer::builder().inbox(pop3).open().unwrap();
+    conforms(&OnDovecot {
+        dovecot: &dovecot,
+        server,
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_imap_mailbox_conforms() {
+    let Some(dovecot) = dovecot::Dovecot::start() else {
+        return;
+    };
+    let roots = Roots::Only(dovecot.certificate());
+    let imap = Imap::new("localhost")
+        .unwrap()
+        .port(dovecot.imaps)
+        .roots(&roots)
+        .unwrap();
+    let server = MailServer::builder().inbox(imap).open().unwrap();
     conforms(&OnDovecot {
         dovecot: &dovecot,
         server,

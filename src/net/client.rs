@@ -33,6 +33,14 @@ impl From<io::Error> for Fault {
     }
 }
 
+#[cfg(feature = "imap")]
+impl Fault {
+    /// Nothing came in the time that was set.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+    }
+}
+
 pub(crate) struct Connection {
     stream: Channel<ClientConnection>,
     /// What was read and not asked for yet.

@@ -152,7 +152,10 @@ fn a_message_is_what_was_sent(fixture: &dyn Fixture) {
     assert_eq!(message.delivered_to(), "ann@example.com");
     assert_eq!(source(&message), LETTER);
     let headers = message.headers().unwrap();
-    assert_eq!(headers.get("Message-ID").unwrap().value(), "<1@example.net>");
+    assert_eq!(
+        headers.get("Message-ID").unwrap().value(),
+        "<1@example.net>"
+    );
     assert!(headers.get("Return-Path").is_none() && headers.get("Delivered-To").is_none());
     let answer = message.reply(&session).unwrap();
     assert_eq!(answer.subject(), "Re: Grüße");

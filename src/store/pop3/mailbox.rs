@@ -195,6 +195,7 @@ impl Shared {
     fn delete(&self, keys: &[Key]) -> Vec<Result<()>> {
         let ids: Vec<&[u8]> = keys.iter().filter_map(Key::id).collect();
         let mut state = self.state();
+        state.kept.retain(|(kept, _)| !keys.contains(kept));
         if let Err(error) = self.ledger.note(&ids) {
             return self.all(keys, &error);
         }

@@ -1,0 +1,326 @@
+//! What is asked of an IMAP server: log-on, what there is, octets, deletion.
+
+use std::num::NonZeroU32;
+
+use imap_next::imap_types::auth::AuthMechanism;
+use imap_next::imap_types::command::CommandBody;
+use imap_next::imap_types::core::Vec1;
+use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName};
+use imap_next::imap_types::flag::{Flag, StoreResponse, StoreType};
+use imap_next::imap_types::mailbox::Mailbox;
+use imap_next::imap_types::response::{Capability, Code, Data, StatusKind};
+use imap_next::imap_types::search::SearchKey;
+use imap_next::imap_types::sequence::SequenceSet;
+
+use super::link::{Done, Link, Told};
+use crate::credentials::{Credentials, Proof};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::endpoint::Endpoint;
+
+/// So many messages one answer to a search is about: it stays far below the longest answer.
+const SEARCHED: u32 = 50_000;
+/// So often a list is begun again, since messages went while it was made.
+const TRIES: usize = 10;
+
+/// What SELECT told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Selected {
+    pub(super) validity: u32,
+    exists: u32,
+}
+
+/// Answers to FETCH, by UID.
+pub(super) type Fetched = Vec<(u32, Vec<MessageDataItem<'static>>)>;
+
+impl Link {
+    /// A connection on which somebody is logged on.
+    pub(super) fn log_on(endpoint: &Endpoint, credentials: &Credentials) -> Result<Self> {
+        let mut link = Self::open(endpoint)?;
+        let user = &credentials.user;
+        let (mechanism, secret) = match &credentials.proof {
+            Proof::Token(token) => (
+                AuthMechanism::XOAuth2,
+                format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}"),
+            ),
+            Proof::Password(password) => {
+                if user.contains('\0') || password.contains('\0') {
+                    let message = "a user name or a password holds a NUL";
+                    return Err(Error::new(ErrorKind::InvalidValue, message));
+                }
+                (AuthMechanism::Plain, format!("\0{user}\0{password}"))
+            }
+        };
+        let done = if link.has(&Capability::Auth(mechanism.clone())) {
+            link.authenticate(CommandBody::authenticate(mechanism), secret.into_bytes())?
+        } else {
+            match &credentials.proof {
+                Proof::Password(password) => link.log_on_plainly(user, password)?,
+                Proof::Token(_) => {
+                    return Err(logon_failed(
+                        endpoint,
+                        "the server takes no token (XOAUTH2)",
+                    ));
+                }
+            }
+        };
+        match done.kind {
+            StatusKind::Ok => Ok(link),
+            _ => Err(refused_logon(endpoint, &done)),
+        }
+    }
+
+    /// For servers without the mechanism: what is not ASCII cannot be told them.
+    fn log_on_plainly(&mut self, user: &str, password: &str) -> Result<Done> {
+        if self.has(&Capability::LoginDisabled) {
+            let endpoint = self.endpoint();
+            return Err(logon_failed(endpoint, "the server takes no password here"));
+        }
+        let login = CommandBody::login(user.to_owned(), password.to_owned());
+        let is_plain = user.is_ascii() && password.is_ascii();
+        let Some(login) = login.ok().filter(|_| is_plain) else {
+            let message = "the user name or the password cannot be told this server";
+            return Err(Error::new(ErrorKind::InvalidValue, message));
+        };
+        let done = self.run(login, &mut |_| {})?;
+        if done.kind == StatusKind::Ok {
+            // What it can do may be more than before.
+            self.run(CommandBody::Capability, &mut |_| {})?;
+        }
+        Ok(done)
+    }
+
+    fn done(&self, done: &Done) -> Result<()> {
+        match done.kind {
+            StatusKind::Ok => Ok(()),
+            _ => Err(done.refused(self.endpoint())),
+        }
+    }
+
+    /// Selects the folder anew: what UIDs mean holds for the validity that it tells.
+    pub(super) fn select(&mut self, folder: &str) -> Result<Selected> {
+        let mailbox = Mailbox::try_from(folder.to_owned());
+        let mailbox = mailbox.map_err(|_| {
+            let message = "a folder's name must be ASCII, in modified UTF-7";
+            Error::new(ErrorKind::InvalidValue, message).with_field("folder")
+        })?;
+        let (mut validity, mut exists) = (None, None);
+        let done = self.run(CommandBody::Select { mailbox }, &mut |told| match told {
+            Told::Code(Code::UidValidity(number)) => validity = Some(number.get()),
+            Told::Data(Data::Exists(count)) => exists = Some(count),
+            _ => {}
+        })?;
+        self.done(&done)?;
+        match (validity, exists) {
+            (Some(validity), Some(exists)) => Ok(Selected { validity, exists }),
+            _ => Err(self.wrong("the server does not tell what UIDs there are")),
+        }
+    }
+
+    /// The UIDs of the messages of the folder that are not to be deleted, in their order.
+    pub(super) fn uids(&mut self, folder: &str) -> Result<(Selected, Vec<u32>)> {
+        for _ in 0..TRIES {
+            let selected = self.select(folder)?;
+            if let Some(uids) = self.search_all(selected.exists)? {
+                return Ok((selected, uids));
+            }
+        }
+        Err(self.wrong("messages go faster than they can be listed; try again"))
+    }
+
+    /// `None` when messages went meanwhile: the numbers of the others are not the same then.
+    fn search_all(&mut self, exists: u32) -> Result<Option<Vec<u32>>> {
+        let (mut uids, mut first) = (Vec::with_capacity(exists as usize), 1);
+        let mut is_moved = false;
+        while first <= exists {
+            let last = exists.min(first.saturating_add(SEARCHED - 1));
+            let set = SequenceSet::try_from(format!("{first}:{last}").as_str());
+            let set = set.map_err(|_| self.wrong("no set"))?;
+            let criteria = Vec1::from(SearchKey::SequenceSet(set));
+            let mut criteria: Vec<_> = criteria.into_iter().collect();
+            criteria.push(SearchKey::Undeleted);
+            let found = self.search(criteria, &mut is_moved)?;
+            uids.extend(found);
+            // The next piece would have other numbers.
+            if is_moved && last < exists {
+                return Ok(None);
+            }
+            first = last.saturating_add(1);
+        }
+        uids.sort_unstable();
+        uids.dedup();
+        Ok(Some(uids))
+    }
+
+    fn search(
+        &mut self,
+        criteria: Vec<SearchKey<'static>>,
+        is_moved: &mut bool,
+    ) -> Result<Vec<u32>> {
+        let criteria = Vec1::try_from(criteria).map_err(|_| self.wrong("no criteria"))?;
+        let mut found: Option<Vec<u32>> = None;
+        let done = self.run(
+            CommandBody::search(None, criteria, true),
+            &mut |told| match told {
+                Told::Data(Data::Search(uids, ..)) => {
+                    let uids = uids.into_iter().map(NonZeroU32::get);
+                    found.get_or_insert_default().extend(uids);
+                }
+                Told::Data(Data::Expunge(_)) => *is_moved = true,
+                _ => {}
+            },
+        )?;
+        self.done(&done)?;
+        if done.malformed > 0 && found.is_none() {
+            return Err(self.wrong("the server's answer to a search cannot be understood"));
+        }
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Which of these messages are there and not deleted.
+    pub(super) fn present(&mut self, uids: &[u32]) -> Result<Vec<u32>> {
+        let Some(set) = set_of(uids) else {
+            return Ok(Vec::new());
+        };
+        let criteria = vec![SearchKey::Uid(set), SearchKey::Undeleted];
+        let mut found = self.search(criteria, &mut false)?;
+        found.retain(|uid| uids.contains(uid));
+        Ok(found)
+    }
+
+    /// Marks messages as deleted.
+    pub(super) fn mark_deleted(&mut self, uids: &[u32]) -> Result<()> {
+        let Some(set) = set_of(uids) else {
+            return Ok(());
+        };
+        let store = CommandBody::Store {
+            sequence_set: set,
+            kind: StoreType::Add,
+            response: StoreResponse::Silent,
+            flags: vec![Flag::Deleted],
+            uid: true,
+        };
+        let done = self.run(store, &mut |_| {})?;
+        self.done(&done)
+    }
+
+    /// Removes those messages that are marked, and never another's. Where the server cannot do that
+    /// they stay marked, and are not shown.
+    pub(super) fn expunge(&mut self, uids: &[u32]) -> Result<()> {
+        let Some(set) = set_of(uids).filter(|_| self.has(&Capability::UidPlus)) else {
+            return Ok(());
+        };
+        let done = self.run(CommandBody::ExpungeUid { sequence_set: set }, &mut |_| {})?;
+        self.done(&done)
+    }
+
+    /// Items of messages. One whose answer cannot be understood is asked for alone; what it lacks
+    /// then it lacks.
+    pub(super) fn fetch(
+        &mut self,
+        uids: &[u32],
+        items: &[MessageDataItemName<'static>],
+    ) -> Result<Fetched> {
+        let (mut fetched, malformed) = self.fetch_once(uids, items)?;
+        if malformed == 0 || uids.len() == 1 {
+            return Ok(fetched);
+        }
+        for uid in uids {
+            if !fetched.iter().any(|(known, _)| known == uid) {
+                fetched.extend(self.fetch_once(&[*uid], items)?.0);
+            }
+        }
+        Ok(fetched)
+    }
+
+    fn fetch_once(
+        &mut self,
+        uids: &[u32],
+        items: &[MessageDataItemName<'static>],
+    ) -> Result<(Fetched, usize)> {
+        let Some(set) = set_of(uids) else {
+            return Ok((Vec::new(), 0));
+        };
+        let mut wanted = vec![MessageDataItemName::Uid];
+        wanted.extend_from_slice(items);
+        let fetch = CommandBody::Fetch {
+            sequence_set: set,
+            macro_or_item_names: wanted.into(),
+            uid: true,
+        };
+        let mut fetched: Fetched = Vec::new();
+        let done = self.run(fetch, &mut |told| {
+            let Told::Data(Data::Fetch { items, .. }) = told else {
+                return;
+            };
+            let items: Vec<_> = items.into_iter().collect();
+            let uid = items.iter().find_map(|item| match item {
+                MessageDataItem::Uid(uid) => Some(uid.get()),
+                _ => None,
+            });
+            // A change of flags that somebody else has made has no UID or no item of ours.
+            if let Some(uid) = uid.filter(|uid| uids.contains(uid)) {
+                match fetched.iter_mut().find(|(known, _)| *known == uid) {
+                    Some((_, known)) => known.extend(items),
+                    None => fetched.push((uid, items)),
+                }
+            }
+        })?;
+        self.done(&done)?;
+        Ok((fetched, done.malformed))
+    }
+}
+
+/// A set of UIDs, runs of them as ranges.
+fn set_of(uids: &[u32]) -> Option<SequenceSet> {
+    let mut sorted = uids.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut text = String::new();
+    let mut rest = sorted.iter().copied().peekable();
+    while let Some(first) = rest.next() {
+        let mut last = first;
+        while let Some(next) = rest.next_if(|next| Some(*next) == last.checked_add(1)) {
+            last = next;
+        }
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text += &if first == last {
+            first.to_string()
+        } else {
+            format!("{first}:{last}")
+        };
+    }
+    SequenceSet::try_from(text.as_str()).ok()
+}
+
+fn logon_failed(endpoint: &Endpoint, text: &str) -> Error {
+    Error::new(ErrorKind::LogonFailed, format!("{endpoint}: {text}"))
+}
+
+/// Why the server does not let one in, as far as it says (RFC 5530).
+fn refused_logon(endpoint: &Endpoint, done: &Done) -> Error {
+    let code = format!("{:?}", done.code).to_ascii_uppercase();
+    let text = format!("the server does not take the credentials: {}", done.text);
+    if code.contains("UNAVAILABLE") || code.contains("INUSE") || done.kind == StatusKind::Bad {
+        return Error::new(ErrorKind::Network, format!("{endpoint}: {text}"));
+    }
+    if code.contains("PRIVACYREQUIRED") {
+        return endpoint.not_private(&text);
+    }
+    logon_failed(endpoint, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_written_as_ranges() {
+        let set = |uids: &[u32]| set_of(uids).map(|set| set.to_string());
+        assert_eq!(set(&[]), None);
+        assert_eq!(set(&[5, 3, 4, 9, 9]).as_deref(), Some("3:5,9"));
+        assert_eq!(set(&[u32::MAX, 1]).as_deref(), Some("1,4294967295"));
+        assert_eq!(set(&[0]), None);
+    }
+}

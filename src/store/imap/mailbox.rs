@@ -1,0 +1,558 @@
+//! The mailbox of a user: what is in it, and what is deleted.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName};
+use uuid::Uuid;
+
+use super::content::{self, ImapBytes};
+use super::idle::Idle;
+use super::link::Link;
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::bytes::MessageBytes;
+use crate::limits::Limits;
+use crate::store::delivered::summary_of;
+use crate::store::endpoint::Endpoint;
+use crate::store::entry::Summary;
+use crate::store::ledger::Ledger;
+use crate::store::mailbox::{
+    Listing, LogOn, Mailbox, Page, PageRequest, Position, StoredMessage, Waiter,
+};
+
+/// So many messages are asked for together.
+const PAGE: usize = 50;
+/// So much of each: most header sections are shorter, and many messages.
+const HEAD: u32 = 16 * 1024;
+/// So many messages that were opened or listed last are kept.
+const KEPT: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct ImapMailbox(pub(super) Arc<Shared>);
+
+/// What all who are logged on as one user share.
+pub(super) struct Shared {
+    pub(super) endpoint: Endpoint,
+    pub(super) folder: String,
+    pub(super) credentials: Credentials,
+    pub(super) limits: Limits,
+    account: String,
+    ledger: Ledger,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    session: Option<Session>,
+    /// The snapshot that pages are taken from.
+    listed: Option<Arc<Listed>>,
+    kept: VecDeque<(Key, Arc<ImapBytes>)>,
+}
+
+pub(super) struct Session {
+    pub(super) link: Link,
+    /// Of the folder when it was selected over this connection.
+    validity: Option<u32>,
+}
+
+/// What tells a message from all others of the mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) validity: u32,
+    pub(super) uid: u32,
+}
+
+impl Key {
+    fn to_bytes(self) -> [u8; 8] {
+        let both = u64::from(self.validity) << 32 | u64::from(self.uid);
+        both.to_be_bytes()
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let both = u64::from_be_bytes(bytes.try_into().ok()?);
+        Some(Self {
+            validity: u32::try_from(both >> 32).ok()?,
+            uid: u32::try_from(both & u64::from(u32::MAX)).ok()?,
+        })
+    }
+
+    pub(super) fn name(self) -> PathBuf {
+        format!("{}.{}", self.validity, self.uid).into()
+    }
+
+    pub(super) fn gone(self) -> Error {
+        let message = "the message was deleted since it was listed, or the mailbox was made anew; \
+                       list the Inbox again";
+        Error::new(ErrorKind::MessageGone, message).with_path(self.name())
+    }
+}
+
+/// A snapshot of the mailbox.
+pub(super) struct Listed {
+    shared: Arc<Shared>,
+    validity: u32,
+    uids: Vec<u32>,
+    heads: Vec<OnceLock<Box<Head>>>,
+}
+
+/// What a listing shows of a message, and its size.
+struct Head {
+    summary: Summary,
+    size: u64,
+}
+
+struct ImapMessage {
+    listed: Arc<Listed>,
+    at: usize,
+}
+
+impl Shared {
+    /// Logs on: wrong credentials are found out now.
+    pub(super) fn open(
+        endpoint: Endpoint,
+        folder: String,
+        credentials: Credentials,
+        who: &LogOn<'_>,
+    ) -> Result<Self> {
+        let account = format!("imap://{}@{endpoint}/{folder}", credentials.user);
+        let shared = Self {
+            ledger: Ledger::new(account.clone(), who.state),
+            account,
+            limits: who.limits.clone(),
+            endpoint,
+            folder,
+            credentials,
+            state: Mutex::default(),
+        };
+        shared.session(&mut shared.state())?;
+        Ok(shared)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn session<'s>(&self, state: &'s mut State) -> Result<&'s mut Session> {
+        state.session.take_if(|session| session.link.is_lost());
+        if let Some(ref mut session) = state.session {
+            return Ok(session);
+        }
+        Ok(state.session.insert(Session {
+            link: Link::log_on(&self.endpoint, &self.credentials)?,
+            validity: None,
+        }))
+    }
+
+    /// Does what can be done twice: over another connection when the one there was has died.
+    fn with_session<T>(
+        &self,
+        state: &mut State,
+        work: impl Fn(&mut Session) -> Result<T>,
+    ) -> Result<T> {
+        let was_open = state.session.is_some();
+        match work(self.session(state)?) {
+            Err(error) if was_open && error.kind() == ErrorKind::Network => {
+                let is_lost = |session: &Session| session.link.is_lost();
+                if state.session.as_ref().is_some_and(is_lost) {
+                    return work(self.session(state)?);
+                }
+                Err(error)
+            }
+            done => done,
+        }
+    }
+
+    /// The same where UIDs must mean what they meant in a listing.
+    pub(super) fn with_folder<T>(
+        &self,
+        state: &mut State,
+        key: Key,
+        work: impl Fn(&mut Link) -> Result<T>,
+    ) -> Result<T> {
+        self.with_session(state, |session| {
+            let validity = match session.validity {
+                Some(validity) => validity,
+                None => session.link.select(&self.folder)?.validity,
+            };
+            session.validity = Some(validity);
+            if validity != key.validity {
+                return Err(key.gone());
+            }
+            work(&mut session.link)
+        })
+    }
+
+    fn leave(&self) {
+        if let Some(session) = self.state().session.take() {
+            session.link.leave();
+        }
+    }
+
+    fn list(self: &Arc<Self>) -> Result<Arc<Listed>> {
+        let mut state = self.state();
+        let (validity, uids) = self.with_session(&mut state, |session| {
+            session.validity = None;
+            let (selected, uids) = session.link.uids(&self.folder)?;
+            session.validity = Some(selected.validity);
+            Ok((selected.validity, uids))
+        })?;
+        let uids = self.without_noted(&mut state, validity, uids)?;
+        let is_there = |key: &Key| key.validity == validity && uids.binary_search(&key.uid).is_ok();
+        state.kept.retain(|(key, _)| is_there(key));
+        let listed = Arc::new(Listed {
+            shared: Arc::clone(self),
+            validity,
+            heads: uids.iter().map(|_| OnceLock::new()).collect(),
+            uids,
+        });
+        state.listed = None;
+        Ok(listed)
+    }
+
+    /// What was to be deleted and is still there is only deleted.
+    fn without_noted(&self, state: &mut State, validity: u32, uids: Vec<u32>) -> Result<Vec<u32>> {
+        let mut noted = self.ledger.look()?;
+        let (again, uids): (Vec<u32>, Vec<u32>) = uids
+            .into_iter()
+            .partition(|&uid| noted.take(&Key { validity, uid }.to_bytes()));
+        self.ledger.clear_rest(noted);
+        if let Some(session) = state.session.as_mut().filter(|_| !again.is_empty()) {
+            // What fails now is hidden all the same, and tried again by the next listing.
+            let _ = session.link.mark_deleted(&again);
+            let _ = session.link.expunge(&again);
+        }
+        Ok(uids)
+    }
+
+    /// Deletes messages, which are written down before.
+    fn delete(&self, keys: &[Key]) -> Vec<Result<()>> {
+        let Some(first) = keys.first().copied() else {
+            return Vec::new();
+        };
+        let noted: Vec<[u8; 8]> = keys.iter().map(|key| key.to_bytes()).collect();
+        let noted: Vec<&[u8]> = noted.iter().map(|key| &key[..]).collect();
+        let all = |error: &Error| keys.iter().map(|_| Err(copy(error))).collect();
+        let mut state = self.state();
+        if let Err(error) = self.ledger.note(&noted) {
+            return all(&error);
+        }
+        state.kept.retain(|(kept, _)| !keys.contains(kept));
+        match self.delete_noted(&mut state, first, keys) {
+            Ok(present) => {
+                self.ledger.clear(&noted);
+                let done = |key: &Key| {
+                    if present.contains(&key.uid) {
+                        Ok(())
+                    } else {
+                        Err(key.gone())
+                    }
+                };
+                keys.iter().map(done).collect()
+            }
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => all(&error),
+            Err(error) => {
+                self.ledger.clear(&noted);
+                all(&error)
+            }
+        }
+    }
+
+    /// Which of them were there, and are deleted now.
+    fn delete_noted(&self, state: &mut State, first: Key, keys: &[Key]) -> Result<Vec<u32>> {
+        let uids: Vec<u32> = keys.iter().map(|key| key.uid).collect();
+        let present = self.with_folder(state, first, |link| link.present(&uids))?;
+        // Marking is for good once the server has it, and can be done twice.
+        let marked = self.with_folder(state, first, |link| link.mark_deleted(&present));
+        marked.map_err(|error| match error.kind() {
+            ErrorKind::Network => unknown(&error),
+            _ => error,
+        })?;
+        // What is marked is never shown again: if this fails, it takes room until somebody removes
+        // it.
+        let _ = self.with_folder(state, first, |link| link.expunge(&present));
+        Ok(present)
+    }
+
+    /// A message that was opened or listed before.
+    fn kept(state: &State, key: Key) -> Option<Arc<ImapBytes>> {
+        let found = state.kept.iter().find(|(kept, _)| *kept == key);
+        found.map(|(_, bytes)| Arc::clone(bytes))
+    }
+}
+
+impl State {
+    fn keep(&mut self, key: Key, bytes: Arc<ImapBytes>) {
+        self.kept.retain(|(kept, _)| *kept != key);
+        self.kept.truncate(KEPT - 1);
+        self.kept.push_front((key, bytes));
+        let mut large = 0;
+        self.kept.retain(|(_, bytes)| {
+            large += usize::from(bytes.is_large());
+            !bytes.is_large() || large <= KEPT / 16
+        });
+    }
+}
+
+/// The same for each of several messages.
+fn copy(error: &Error) -> Error {
+    Error::new(error.kind(), error.to_string())
+}
+
+fn unknown(error: &Error) -> Error {
+    let message =
+        format!("whether the messages are deleted is not known; they are not shown again: {error}");
+    Error::new(ErrorKind::OutcomeUnknown, message)
+}
+
+impl Listed {
+    fn key(&self, at: usize) -> Option<Key> {
+        let uid = *self.uids.get(at)?;
+        Some(Key {
+            validity: self.validity,
+            uid,
+        })
+    }
+
+    fn message(self: &Arc<Self>, at: usize) -> Arc<dyn StoredMessage> {
+        let listed = Arc::clone(self);
+        Arc::new(ImapMessage { listed, at })
+    }
+
+    fn listing(self: &Arc<Self>) -> Listing {
+        Listing::new((0..self.uids.len()).map(|at| self.message(at)).collect())
+    }
+
+    fn order(&self) -> [u8; 16] {
+        let text = format!("{} {}", self.shared.account, self.validity);
+        Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).into_bytes()
+    }
+
+    fn page(self: &Arc<Self>, request: &PageRequest<'_>) -> Page {
+        let order = self.order();
+        let from = request.from.filter(|from| from.order == order);
+        let uid =
+            from.and_then(|from| Some(u32::from_be_bytes(from.place.as_slice().try_into().ok()?)));
+        let all = self.uids.len();
+        let places: Vec<usize> = if request.backwards {
+            let end = uid.map_or(all, |uid| self.uids.partition_point(|&one| one < uid));
+            (0..end).rev().take(request.most).collect()
+        } else {
+            let start = uid.map_or(0, |uid| self.uids.partition_point(|&one| one <= uid));
+            (start..all).take(request.most).collect()
+        };
+        let last = places.last().and_then(|&at| self.uids.get(at)).copied();
+        // At the very beginning nothing came yet: what comes is behind it.
+        let end = last
+            .or(uid)
+            .or((!request.backwards || all == 0).then_some(0));
+        Page {
+            is_last: places.len() < request.most,
+            messages: places.into_iter().map(|at| self.message(at)).collect(),
+            end: end.map(|uid| Position {
+                order,
+                place: uid.to_be_bytes().to_vec(),
+            }),
+        }
+    }
+
+    /// Reads what a listing shows of a message and of those beside it.
+    fn read_page(&self, at: usize) -> Result<()> {
+        let shared = &self.shared;
+        let mut state = shared.state();
+        if self.heads.get(at).is_none_or(|head| head.get().is_some()) {
+            return Ok(());
+        }
+        let Some(key) = self.key(at) else {
+            return Ok(());
+        };
+        let start = at - at % PAGE;
+        let places = start..(start + PAGE).min(self.uids.len());
+        let unread = places.filter(|&place| {
+            self.heads
+                .get(place)
+                .is_some_and(|head| head.get().is_none())
+        });
+        let unread: Vec<(usize, u32)> = unread
+            .filter_map(|place| Some((place, *self.uids.get(place)?)))
+            .collect();
+        let uids: Vec<u32> = unread.iter().map(|(_, uid)| *uid).collect();
+        let items = [MessageDataItemName::Rfc822Size, content::block(0, HEAD)];
+        let fetched = shared.with_folder(&mut state, key, |link| link.fetch(&uids, &items))?;
+        for (uid, items) in fetched {
+            let place = unread.iter().find(|(_, wanted)| *wanted == uid);
+            if let Some((place, _)) = place {
+                self.take_head(&mut state, *place, &items)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_head(
+        &self,
+        state: &mut State,
+        at: usize,
+        items: &[MessageDataItem<'static>],
+    ) -> Result<()> {
+        let (Some(key), Some(slot)) = (self.key(at), self.heads.get(at)) else {
+            return Ok(());
+        };
+        let size = items.iter().find_map(|item| match item {
+            MessageDataItem::Rfc822Size(size) => Some(u64::from(*size)),
+            _ => None,
+        });
+        let Some(head) = content::octets_of(items, 0) else {
+            return Ok(());
+        };
+        let is_whole = head.len() < HEAD as usize;
+        let size = if is_whole {
+            head.len() as u64
+        } else {
+            size.unwrap_or(head.len() as u64)
+        };
+        let mut head = head.into_owned();
+        let most = self.shared.limits.header_section as u64;
+        if is_whole {
+            let bytes = ImapBytes::whole(&self.shared, key, head.clone());
+            state.keep(key, Arc::new(bytes));
+        } else if crate::format::envelope::header_end(&head).is_none() {
+            // A header section that is longer than most are.
+            let wanted = u32::try_from(most.min(size))
+                .unwrap_or(HEAD)
+                .min(content::BLOCK);
+            let items = [content::block(0, wanted)];
+            let fetched = self
+                .shared
+                .with_folder(state, key, |link| link.fetch(&[key.uid], &items))?;
+            let longer = fetched
+                .iter()
+                .find_map(|(_, items)| content::octets_of(items, 0));
+            head = longer.map_or(head, std::borrow::Cow::into_owned);
+        }
+        let summary = summary_of(&head, size);
+        let _ = slot.set(Box::new(Head { summary, size }));
+        Ok(())
+    }
+}
+
+impl Mailbox for ImapMailbox {
+    fn list(&self) -> Result<Listing> {
+        Ok(self.0.list()?.listing())
+    }
+
+    fn count(&self) -> Result<u64> {
+        Ok(self.0.list()?.uids.len() as u64)
+    }
+
+    fn page(&self, request: &PageRequest<'_>) -> Option<Result<Page>> {
+        let known = self.0.state().listed.clone().filter(|_| !request.looks);
+        let listed = match known {
+            Some(listed) => listed,
+            None => match self.0.list() {
+                Ok(listed) => listed,
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        let page = listed.page(request);
+        self.0.state().listed = (!page.is_last).then_some(listed);
+        Some(Ok(page))
+    }
+
+    fn delete(&self, messages: &[Arc<dyn StoredMessage>]) -> Vec<Result<()>> {
+        let keys = messages.iter().map(|message| Key::of_bytes(&message.key()));
+        let keys: Option<Vec<Key>> = keys.collect();
+        // All of one listing have one validity.
+        let is_one = |keys: &Vec<Key>| {
+            keys.windows(2)
+                .all(|two| matches!(two, [a, b] if a.validity == b.validity))
+        };
+        match keys.filter(is_one) {
+            Some(keys) => self.0.delete(&keys),
+            None => messages.iter().map(|message| message.delete()).collect(),
+        }
+    }
+
+    fn waiter(&self) -> Box<dyn Waiter> {
+        Box::new(Idle::new(&self.0))
+    }
+
+    fn close(&self) {
+        self.0.leave();
+    }
+}
+
+impl ImapMessage {
+    fn message_key(&self) -> Result<Key> {
+        let gone = || Error::new(ErrorKind::MessageGone, "there is no such message");
+        self.listed.key(self.at).ok_or_else(gone)
+    }
+
+    fn head(&self) -> Result<&Head> {
+        let key = self.message_key()?;
+        let slot = self.listed.heads.get(self.at).ok_or_else(|| key.gone())?;
+        if slot.get().is_none() {
+            self.listed.read_page(self.at)?;
+        }
+        slot.get().map(Box::as_ref).ok_or_else(|| key.gone())
+    }
+}
+
+impl StoredMessage for ImapMessage {
+    fn name(&self) -> PathBuf {
+        self.message_key().map(Key::name).unwrap_or_default()
+    }
+
+    fn key(&self) -> Vec<u8> {
+        self.message_key()
+            .map(|key| key.to_bytes().to_vec())
+            .unwrap_or_default()
+    }
+
+    fn summary(&self) -> Result<&Summary> {
+        Ok(&self.head()?.summary)
+    }
+
+    /// A message that is kept is opened only if it is still there.
+    fn open(&self) -> Result<Arc<dyn MessageBytes>> {
+        let key = self.message_key()?;
+        let size = self.head()?.size;
+        let shared = &self.listed.shared;
+        let mut state = shared.state();
+        if let Some(bytes) = Shared::kept(&state, key) {
+            return Ok(bytes);
+        }
+        drop(state);
+        let bytes = Arc::new(ImapBytes::open(shared, key, size)?);
+        state = shared.state();
+        state.keep(key, Arc::clone(&bytes));
+        Ok(bytes)
+    }
+
+    fn delete(&self) -> Result<()> {
+        let mut results = self.listed.shared.delete(&[self.message_key()?]);
+        results.pop().unwrap_or(Ok(()))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = state.session.take() {
+            session.link.leave();
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Imap").field(&self.endpoint).finish()
+    }
+}
+
+impl fmt::Debug for ImapMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ImapMessage").field(&self.name()).finish()
+    }
+}
