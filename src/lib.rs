@@ -94,6 +94,7 @@ pub use draft_attachments::{DraftAttachment, DraftAttachments};
 pub use error::{CdoCode, Error, ErrorKind, Problem, Result, SendError};
 pub use folder::{Folder, FolderType, Inbox, Outbox, OutboxMessages};
 pub use format::bytes::MessageBytes;
+pub use format::structure::OutlinePart;
 pub use headers::{Header, Headers};
 pub use importance::Importance;
 pub use limits::Limits;

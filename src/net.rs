@@ -84,6 +84,7 @@ pub(crate) enum Channel<C> {
 }
 
 impl<C> Channel<C> {
+    #[cfg(any(feature = "smtp", feature = "listen"))]
     pub(crate) fn is_private(&self) -> bool {
         matches!(self, Self::Tls(_))
     }

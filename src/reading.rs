@@ -143,8 +143,13 @@ impl Reading {
             return Ok(parsed);
         }
         let bytes = self.origin.open()?;
-        let structure = scan(bytes.as_ref(), self.depth, self.dot_stuffed, &self.limits)
-            .map_err(|error| self.origin.locate(error))?;
+        let known = bytes.outline()?;
+        let known = known.and_then(|known| Structure::of_outline(known, self.depth, &self.limits));
+        let scanned = match known {
+            Some(structure) => Ok(structure),
+            None => scan(bytes.as_ref(), self.depth, self.dot_stuffed, &self.limits),
+        };
+        let structure = scanned.map_err(|error| self.origin.locate(error))?;
         bytes.verify()?;
         Ok(self.parsed.get_or_init(|| Arc::new(Parsed::new(structure))))
     }

@@ -1,5 +1,6 @@
 //! Where the bytes of a message are: in memory, or in a file that is checked while it is read.
 
+use super::structure::OutlinePart;
 use crate::error::Result;
 
 /// The octets of a message, to be read at any place: what a
@@ -26,6 +27,15 @@ pub trait MessageBytes: Send + Sync {
     /// # Errors
     /// When they cannot be read. What cannot be read is never passed over as if it were the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize>;
+
+    /// What the parts of the message are, if that is known without reading it: a large attachment
+    /// is not fetched then to read the text beside it. What is doubtful is better not known.
+    ///
+    /// # Errors
+    /// As [`read_at`](MessageBytes::read_at).
+    fn outline(&self) -> Result<Option<Vec<OutlinePart>>> {
+        Ok(None)
+    }
 
     /// Fails when what was read may no longer be what was there at the beginning. Called after
     /// octets were read and before any of them is handed on.

@@ -4,6 +4,7 @@
 //! them is left as it is. Bodies are passed over line by line and not kept.
 
 mod boundaries;
+mod outline;
 mod part;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::error::{Problems, Result};
 use crate::limits::Limits;
 use boundaries::{Boundaries, Delimiter};
 
+pub use outline::OutlinePart;
 pub(crate) use part::{Encoding, Part, PartKind};
 
 /// The parts of a message, in order; the first is the message itself.

@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
 use super::{Channel, Timed, after, named};
+#[cfg(feature = "smtp")]
 use crate::transport::Reply;
 
 /// The longest line of a reply that is read; RFC 5321 section 4.5.3.1.5 has 512.
@@ -24,6 +25,7 @@ pub(crate) enum Fault {
     /// The server does not keep to the protocol.
     Protocol(String),
     /// It said no.
+    #[cfg(feature = "smtp")]
     Said(Reply),
 }
 
@@ -100,10 +102,12 @@ impl Connection {
     }
 
     /// Whether the server has said something that was not read yet.
+    #[cfg(any(feature = "smtp", feature = "pop3"))]
     pub(crate) fn has_more(&self) -> bool {
         !self.ahead.is_empty()
     }
 
+    #[cfg(feature = "smtp")]
     pub(crate) fn is_private(&self) -> bool {
         self.stream.is_private()
     }

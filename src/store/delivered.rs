@@ -1,9 +1,12 @@
 //! The octets of a message out of a user's mailbox, without what the delivery put on top.
 
+#[cfg(feature = "pop3")]
 use std::sync::Arc;
 
 use super::entry::Summary;
+#[cfg(feature = "pop3")]
 use crate::error::Result;
+#[cfg(feature = "pop3")]
 use crate::format::bytes::MessageBytes;
 use crate::format::envelope::{Head, Run, read_mailbox_run};
 
@@ -33,11 +36,13 @@ pub(super) fn summary_of(head: &[u8], size: u64) -> Summary {
 }
 
 /// A message without its beginning.
+#[cfg(feature = "pop3")]
 pub(super) struct Below {
     bytes: Arc<dyn MessageBytes>,
     start: u64,
 }
 
+#[cfg(feature = "pop3")]
 impl Below {
     /// Without the run.
     pub(super) fn run(bytes: Arc<dyn MessageBytes>) -> Result<Self> {
@@ -51,6 +56,7 @@ impl Below {
     }
 }
 
+#[cfg(feature = "pop3")]
 impl MessageBytes for Below {
     fn len(&self) -> u64 {
         self.bytes.len().saturating_sub(self.start)

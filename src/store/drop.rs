@@ -64,6 +64,7 @@ pub(super) const OWNER: &str = "";
 
 /// The rules under which a drop is read.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub(crate) struct DropRules {
     pub(crate) profile: Profile,
     /// All that lies there is one user's, whatever the files say.

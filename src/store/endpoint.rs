@@ -110,6 +110,7 @@ impl Endpoint {
     pub(super) fn error(&self, fault: Fault) -> Error {
         match fault {
             Fault::Protocol(text) => self.wrong(text),
+            #[cfg(feature = "smtp")]
             Fault::Said(reply) => self.wrong(reply),
             Fault::Io(error) if is_distrust(&error) => {
                 let message = format!(

@@ -3,6 +3,7 @@
 //! Messages are known by UIDVALIDITY and UID. Nothing of the mailbox is changed but by a deletion:
 //! a message that was read is new to every other program.
 
+mod apart;
 mod content;
 mod dialogue;
 mod idle;

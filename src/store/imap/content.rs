@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName, Section};
 
+use super::apart::{Apart, Place};
 use super::mailbox::{Key, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::MessageBytes;
+use crate::format::structure::OutlinePart;
 use crate::store::delivered::run_of;
 
 /// So much is asked for at once.
@@ -56,6 +59,9 @@ pub(super) fn section_of<'i>(
     })
 }
 
+/// What the server told of one message.
+pub(super) type Items = Vec<MessageDataItem<'static>>;
+
 pub(super) struct ImapBytes {
     shared: Arc<Shared>,
     key: Key,
@@ -63,9 +69,13 @@ pub(super) struct ImapBytes {
     start: u64,
     /// Octets in all, the top too.
     len: u64,
-    /// The block that was read last, and the first.
+    /// The first block, and the one that was read last.
     first: Vec<u8>,
     last: Mutex<(u64, Vec<u8>)>,
+    /// Of a large message, if the server tells what it is made of.
+    apart: OnceLock<Option<Apart>>,
+    /// The server's outline turned out to be none.
+    is_misled: AtomicBool,
 }
 
 impl ImapBytes {
@@ -78,6 +88,8 @@ impl ImapBytes {
             len: octets.len() as u64,
             first: octets,
             last: Mutex::default(),
+            apart: OnceLock::new(),
+            is_misled: AtomicBool::new(false),
         }
     }
 
@@ -91,6 +103,8 @@ impl ImapBytes {
             len: 0,
             first: Vec::new(),
             last: Mutex::default(),
+            apart: OnceLock::new(),
+            is_misled: AtomicBool::new(false),
         };
         bytes.first = bytes.fetch(0)?;
         let block = u64::from(BLOCK);
@@ -138,18 +152,43 @@ impl ImapBytes {
         self.len >= u64::from(BLOCK)
     }
 
+    /// The header section, if it is short enough to stand in the first block.
+    pub(super) fn section(&self) -> Option<&[u8]> {
+        let below = self.first.get(usize::try_from(self.start).ok()?..)?;
+        let end = crate::format::envelope::header_end(below)?;
+        below.get(..end)
+    }
+
+    pub(super) fn ask(&self, items: &[MessageDataItemName<'static>]) -> Result<Items> {
+        let mut state = self.shared.state();
+        let key = self.key;
+        let fetched = self
+            .shared
+            .with_folder(&mut state, key, |link| link.fetch(&[key.uid], items))?;
+        let mut fetched = fetched.into_iter();
+        fetched
+            .next()
+            .map(|(_, items)| items)
+            .ok_or_else(|| key.gone())
+    }
+
+    /// The server's outline does not fit its parts: the next reader reads the message itself.
+    pub(super) fn misled(&self) -> Error {
+        self.is_misled.store(true, Ordering::Relaxed);
+        self.wrong()
+    }
+
+    /// The block that was read last, of the message or of a part.
+    pub(super) fn last(&self) -> MutexGuard<'_, (u64, Vec<u8>)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A block of the message; shorter only at its end.
     fn fetch(&self, at: u64) -> Result<Vec<u8>> {
         let start = u32::try_from(at)
             .map_err(|_| crate::limits::Limits::exceeded("message", self.shared.limits.message))?;
-        let mut state = self.shared.state();
-        let items = [block(start, BLOCK)];
-        let key = self.key;
-        let fetched = self
-            .shared
-            .with_folder(&mut state, key, |link| link.fetch(&[key.uid], &items))?;
-        let (_, items) = fetched.first().ok_or_else(|| key.gone())?;
-        let octets = octets_of(items, start).ok_or_else(|| self.wrong())?;
+        let items = self.ask(&[block(start, BLOCK)])?;
+        let octets = octets_of(&items, start).ok_or_else(|| self.wrong())?;
         if octets.len() > BLOCK as usize {
             return Err(self.wrong());
         }
@@ -171,7 +210,7 @@ impl ImapBytes {
         if base == 0 && !self.first.is_empty() {
             return Ok(copy(&self.first, at, buffer));
         }
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last();
         if last.0 != base || last.1.is_empty() {
             let found = self.fetch(base)?;
             if (base + found.len() as u64) < self.len.min(base + block) {
@@ -184,7 +223,7 @@ impl ImapBytes {
     }
 }
 
-fn copy(from: &[u8], at: u64, buffer: &mut [u8]) -> usize {
+pub(super) fn copy(from: &[u8], at: u64, buffer: &mut [u8]) -> usize {
     let rest = usize::try_from(at)
         .ok()
         .and_then(|at| from.get(at..))
@@ -201,7 +240,27 @@ impl MessageBytes for ImapBytes {
         self.len.saturating_sub(self.start)
     }
 
+    fn outline(&self) -> Result<Option<Vec<OutlinePart>>> {
+        if !self.is_large() || self.is_misled.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if self.apart.get().is_none() {
+            let apart = Apart::ask(self)?;
+            let _ = self.apart.set(apart);
+        }
+        let apart = self.apart.get().and_then(Option::as_ref);
+        Ok(apart.map(|apart| apart.outline(self.len())))
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        if let Some((apart, place)) = self
+            .apart
+            .get()
+            .and_then(Option::as_ref)
+            .zip(Place::of(offset))
+        {
+            return apart.read_at(self, place, buffer);
+        }
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let at = self

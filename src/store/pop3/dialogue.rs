@@ -17,12 +17,19 @@ use crate::store::endpoint::Endpoint;
 
 /// What a server answers to a command.
 pub(super) enum Answer {
-    Ok(String),
+    Yes,
     No(String),
 }
 
+/// Messages by their numbers in the session, and what is told of each.
+pub(super) type Numbered = Vec<(u32, Vec<u8>)>;
+
 /// What a server can do, as it says.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a capability of its own"
+)]
 struct Capabilities {
     stls: bool,
     top: bool,
@@ -59,7 +66,7 @@ impl Open {
         };
         let mut dialogue = open.on(endpoint);
         match dialogue.answer()? {
-            Answer::Ok(_) => {}
+            Answer::Yes => {}
             Answer::No(text) => return Err(dialogue.refused(&text)),
         }
         dialogue.ask_capabilities()?;
@@ -132,12 +139,11 @@ impl Dialogue<'_> {
             Ok(line) => line,
             Err(fault) => return self.lost(self.endpoint.error(fault)),
         };
-        let text = |text: &str| text.trim().to_owned();
-        if let Some(rest) = line.strip_prefix("+OK") {
-            return Ok(Answer::Ok(text(rest)));
+        if line.starts_with("+OK") {
+            return Ok(Answer::Yes);
         }
-        if let Some(rest) = line.strip_prefix("-ERR") {
-            return Ok(Answer::No(text(rest)));
+        if let Some(text) = line.strip_prefix("-ERR") {
+            return Ok(Answer::No(text.trim().to_owned()));
         }
         self.wrong("the server's answer is none of POP3")
     }
@@ -177,7 +183,7 @@ impl Dialogue<'_> {
     fn list(&mut self, command: &str) -> Result<Option<Vec<u8>>> {
         match self.command(command)? {
             Answer::No(_) => Ok(None),
-            Answer::Ok(_) => {
+            Answer::Yes => {
                 let mut list = Vec::new();
                 self.lines(&mut list, MOST_LIST)?;
                 Ok(Some(list))
@@ -241,7 +247,7 @@ impl Dialogue<'_> {
                     return Err(self.refused_logon(&text));
                 }
                 match self.command(&format!("PASS {password}"))? {
-                    Answer::Ok(_) => Ok(()),
+                    Answer::Yes => Ok(()),
                     Answer::No(text) => Err(self.refused_logon(&text)),
                 }
             }
@@ -305,7 +311,7 @@ impl Dialogue<'_> {
     }
 
     /// The numbers of the messages with their unique ids; `None` where the server has none.
-    pub(super) fn unique_ids(&mut self) -> Result<Option<Vec<(u32, Vec<u8>)>>> {
+    pub(super) fn unique_ids(&mut self) -> Result<Option<Numbered>> {
         let list = self.list("UIDL")?;
         list.map(|list| self.numbered(&list)).transpose()
     }
@@ -322,7 +328,7 @@ impl Dialogue<'_> {
             .collect())
     }
 
-    fn numbered(&mut self, list: &[u8]) -> Result<Vec<(u32, Vec<u8>)>> {
+    fn numbered(&mut self, list: &[u8]) -> Result<Numbered> {
         let lines = list.split(|&byte| byte == b'\n');
         let lines = lines
             .map(<[u8]>::trim_ascii)
@@ -355,7 +361,7 @@ impl Dialogue<'_> {
             }
             tops.push(match self.answer()? {
                 Answer::No(_) => None,
-                Answer::Ok(_) => {
+                Answer::Yes => {
                     let mut top = Vec::new();
                     self.lines(&mut top, most)?;
                     Some(top)
@@ -370,7 +376,7 @@ impl Dialogue<'_> {
         match self.command(&format!("RETR {number}"))? {
             Answer::No(text) if text.starts_with("[SYS/TEMP]") => Err(self.refused(&text)),
             Answer::No(_) => Ok(false),
-            Answer::Ok(_) => self.lines(to, most).map(|()| true),
+            Answer::Yes => self.lines(to, most).map(|()| true),
         }
     }
 
@@ -390,7 +396,7 @@ impl Dialogue<'_> {
             Error::new(ErrorKind::OutcomeUnknown, message)
         };
         match answer {
-            Ok(Answer::Ok(_)) => Ok(()),
+            Ok(Answer::Yes) => Ok(()),
             Ok(Answer::No(text)) => Err(unknown(text)),
             Err(error) => Err(unknown(error.to_string())),
         }

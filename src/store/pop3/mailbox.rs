@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::dialogue::{Answer, Dialogue, Open};
+use super::dialogue::{Answer, Numbered, Open};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::{MessageBytes, read_range};
@@ -197,7 +197,7 @@ impl Shared {
         let mut state = self.state();
         state.kept.retain(|(kept, _)| !keys.contains(kept));
         if let Err(error) = self.ledger.note(&ids) {
-            return self.all(keys, &error);
+            return all(keys, &error);
         }
         // Until the session ends nothing is deleted: over a connection that has died it is begun
         // anew.
@@ -207,7 +207,7 @@ impl Shared {
                     return Ok(Err(key.gone()));
                 };
                 Ok(match session.open.on(&self.endpoint).delete(number)? {
-                    Answer::Ok(_) => Ok(()),
+                    Answer::Yes => Ok(()),
                     Answer::No(_) => Err(key.gone()),
                 })
             };
@@ -219,7 +219,7 @@ impl Shared {
                 self.ledger.clear(&ids);
                 // Nothing of it may be committed.
                 state.session = None;
-                return self.all(keys, &error);
+                return all(keys, &error);
             }
         };
         let ended = match state.session.take() {
@@ -236,10 +236,6 @@ impl Shared {
                 results.into_iter().map(unknown).collect()
             }
         }
-    }
-
-    fn all(&self, keys: &[Key], error: &Error) -> Vec<Result<()>> {
-        keys.iter().map(|_| Err(copy(error))).collect()
     }
 
     fn list(self: &Arc<Self>) -> Result<Listing> {
@@ -289,7 +285,7 @@ impl Shared {
     }
 }
 
-fn rows(ids: Option<Vec<(u32, Vec<u8>)>>, sizes: &[(u32, u64)]) -> Vec<Row> {
+fn rows(ids: Option<Numbered>, sizes: &[(u32, u64)]) -> Vec<Row> {
     let mut by_number: HashMap<u32, Vec<u8>> = ids.unwrap_or_default().into_iter().collect();
     let (mut seen, mut twice) = (HashSet::new(), HashSet::new());
     for id in by_number.values() {
@@ -319,6 +315,10 @@ impl Row {
             },
         }
     }
+}
+
+fn all(keys: &[Key], error: &Error) -> Vec<Result<()>> {
+    keys.iter().map(|_| Err(copy(error))).collect()
 }
 
 /// The same for each of several messages.
