@@ -1,0 +1,585 @@
+//! POP3 servers that break off, lie and leave things out: nothing is lost, nothing is believed.
+#![cfg(feature = "pop3")]
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
+#[cfg(target_os = "linux")]
+#[path = "support/dovecot.rs"]
+mod dovecot;
+#[path = "support/script.rs"]
+mod script;
+
+use std::time::Duration;
+
+use cdonts::{
+    CdoCode, Credentials, ErrorKind, Limits, MailServer, Pop3, Result, Roots, Security, Session,
+};
+use script::{Script, Step, answer, hear, say};
+
+const WHO: &str = "ann@example.com";
+const SECRET: &str = "hunter2";
+
+fn pop3(script: &Script) -> Pop3 {
+    Pop3::plain("127.0.0.1")
+        .port(script.port)
+        .timeout(Duration::from_secs(5))
+}
+
+fn log_on(pop3: Pop3) -> Result<Session> {
+    let server = MailServer::builder().inbox(pop3).open().unwrap();
+    Session::logon(&server, Credentials::password(WHO, SECRET))
+}
+
+/// Up to the log-on, with these capabilities.
+fn begin(capabilities: &str) -> Vec<Step> {
+    vec![
+        say("+OK hello\r\n"),
+        answer("CAPA", &format!("+OK\r\n{capabilities}.\r\n")),
+        answer("USER", "+OK\r\n"),
+        answer("PASS", "+OK\r\n"),
+    ]
+}
+
+/// A session in which the log-on is all.
+fn only_log_on() -> Vec<Step> {
+    let mut steps = begin("TOP\r\nUIDL\r\n");
+    steps.push(hear("QUIT"));
+    steps
+}
+
+/// A session that lists these messages, and goes on with other steps.
+fn lists(ids: &str, sizes: &str, more: Vec<Step>) -> Vec<Step> {
+    let mut steps = begin("TOP\r\nUIDL\r\n");
+    steps.push(answer("UIDL", &format!("+OK\r\n{ids}.\r\n")));
+    steps.push(answer("LIST", &format!("+OK\r\n{sizes}.\r\n")));
+    steps.extend(more);
+    steps
+}
+
+const LETTER: &str = "From: a@example.net\r\nSubject: one\r\n\r\nHello.\r\n";
+
+fn top() -> Step {
+    answer(
+        "TOP 1 0",
+        "+OK\r\nFrom: a@example.net\r\nSubject: one\r\n\r\n.\r\n",
+    )
+}
+
+fn retr() -> Step {
+    answer("RETR 1", &format!("+OK\r\n{LETTER}.\r\n"))
+}
+
+#[test]
+fn a_server_that_is_none_gets_no_credentials() {
+    for (greeting, kind) in [
+        ("* OK IMAP\r\n", ErrorKind::Network),
+        ("220 smtp\r\n", ErrorKind::Network),
+        ("-ERR [SYS/TEMP] later\r\n", ErrorKind::Network),
+        ("-ERR [SYS/PERM] never\r\n", ErrorKind::Refused),
+        ("", ErrorKind::Network),
+    ] {
+        let script = Script::new(vec![vec![say(greeting)]]);
+        let error = log_on(pop3(&script)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{greeting}: {error}");
+        assert!(script.finish().is_empty());
+    }
+    let endless = "+OK".repeat(10_000);
+    let script = Script::new(vec![vec![say(&endless), Step::Stall]]);
+    assert_eq!(
+        log_on(pop3(&script)).unwrap_err().kind(),
+        ErrorKind::Network
+    );
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_a_network_error() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = closed.local_addr().unwrap().port();
+    drop(closed);
+    let error = log_on(Pop3::plain("127.0.0.1").port(port)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert_eq!(error.cdo_code(), CdoCode::NetworkError);
+    assert!(error.is_transient());
+}
+
+#[test]
+fn a_refused_log_on_says_whether_it_is_the_password() {
+    for (capabilities, said, kind) in [
+        ("", "-ERR wrong", ErrorKind::LogonFailed),
+        (
+            "AUTH-RESP-CODE\r\n",
+            "-ERR [AUTH] wrong",
+            ErrorKind::LogonFailed,
+        ),
+        ("AUTH-RESP-CODE\r\n", "-ERR busy", ErrorKind::Network),
+        ("", "-ERR [IN-USE] locked", ErrorKind::Network),
+        ("", "-ERR [LOGIN-DELAY] wait", ErrorKind::Network),
+        ("", "-ERR [SYS/PERM] closed", ErrorKind::Refused),
+    ] {
+        let script = Script::new(vec![vec![
+            say("+OK\r\n"),
+            answer("CAPA", &format!("+OK\r\n{capabilities}.\r\n")),
+            answer("USER", "+OK\r\n"),
+            answer("PASS", &format!("{said}\r\n")),
+        ]]);
+        let error = log_on(pop3(&script)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{said}: {error}");
+        assert!(!error.to_string().contains(SECRET));
+        script.finish();
+    }
+}
+
+#[test]
+fn without_tls_where_it_is_demanded_nothing_is_told() {
+    let start_tls = |script: &Script| {
+        let pop3 = Pop3::new("localhost")
+            .unwrap()
+            .security(Security::StartTls)
+            .unwrap();
+        pop3.port(script.port).timeout(Duration::from_millis(500))
+    };
+    let capa = |text: &str| answer("CAPA", &format!("+OK\r\n{text}.\r\n"));
+    for (steps, kind) in [
+        (vec![say("+OK\r\n"), capa("TOP\r\n")], ErrorKind::NotPrivate),
+        (
+            vec![say("+OK\r\n"), answer("CAPA", "-ERR\r\n")],
+            ErrorKind::NotPrivate,
+        ),
+        (
+            vec![
+                say("+OK\r\n"),
+                capa("STLS\r\n"),
+                answer("STLS", "-ERR no\r\n"),
+            ],
+            ErrorKind::NotPrivate,
+        ),
+        // What stands behind the answer would be read as if it had come by TLS.
+        (
+            vec![
+                say("+OK\r\n"),
+                capa("STLS\r\n"),
+                answer("STLS", "+OK\r\n+OK injected\r\n"),
+            ],
+            ErrorKind::Network,
+        ),
+        // A handshake has an end.
+        (
+            vec![
+                say("+OK\r\n"),
+                capa("STLS\r\n"),
+                answer("STLS", "+OK\r\n"),
+                Step::Stall,
+            ],
+            ErrorKind::Network,
+        ),
+    ] {
+        let script = Script::new(vec![steps]);
+        let error = log_on(start_tls(&script)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let heard = script.finish();
+        assert!(
+            !heard
+                .iter()
+                .any(|line| line.contains("USER") || line.contains(WHO)),
+            "{heard:?}"
+        );
+    }
+}
+
+#[test]
+fn another_machine_gets_no_password_in_the_clear() {
+    // An address of this machine that is not loopback; there may be none.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = socket
+        .connect("192.0.2.1:9")
+        .and_then(|()| socket.local_addr());
+    let Some(own) = own.ok().map(|own| own.ip()).filter(|ip| !ip.is_loopback()) else {
+        println!("skipped: this machine has no address but loopback");
+        return;
+    };
+    let script = Script::on(&own.to_string(), vec![vec![]]);
+    let pop3 = Pop3::plain(own.to_string()).port(script.port);
+    assert_eq!(log_on(pop3).unwrap_err().kind(), ErrorKind::NotPrivate);
+    assert!(script.finish().is_empty());
+}
+
+#[test]
+fn a_line_end_in_a_name_is_no_second_command() {
+    for (user, password) in [
+        ("ann\r\nDELE 1", "x"),
+        ("ann", "x\r\nDELE 1"),
+        ("ann", "a\0b"),
+    ] {
+        let script = Script::new(vec![vec![
+            say("+OK\r\n"),
+            answer("CAPA", "+OK\r\n.\r\n"),
+            answer("USER", "+OK\r\n"),
+        ]]);
+        let server = MailServer::builder().inbox(pop3(&script)).open().unwrap();
+        let who = Credentials::password(user, password).address(WHO);
+        let error = Session::logon(&server, who).unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::InvalidValue,
+            "{user:?} {password:?}"
+        );
+        assert!(!script.heard().iter().any(|line| line.starts_with("DELE")));
+    }
+}
+
+#[test]
+fn a_token_goes_by_xoauth2_and_its_refusal_ends() {
+    let steps = |last: Vec<Step>| {
+        let mut steps = vec![
+            say("+OK\r\n"),
+            answer("CAPA", "+OK\r\nSASL PLAIN XOAUTH2\r\n.\r\n"),
+            answer("AUTH XOAUTH2", "+ \r\n"),
+        ];
+        steps.extend(last);
+        steps
+    };
+    let script = Script::new(vec![steps(vec![
+        answer("dXNlcj1", "+ eyJzdGF0dXMiOiI0MDAifQ==\r\n"),
+        answer("", "-ERR [AUTH] refused\r\n"),
+    ])]);
+    let server = MailServer::builder().inbox(pop3(&script)).open().unwrap();
+    let error = Session::logon(&server, Credentials::token(WHO, SECRET)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LogonFailed);
+    assert_eq!(script.finish().len(), 4);
+    let script = Script::new(vec![steps(vec![
+        answer("dXNlcj1", "+OK\r\n"),
+        hear("QUIT"),
+    ])]);
+    let server = MailServer::builder().inbox(pop3(&script)).open().unwrap();
+    Session::logon(&server, Credentials::token(WHO, SECRET)).unwrap();
+    script.finish();
+}
+
+#[test]
+fn no_size_of_a_list_is_believed() {
+    let script = Script::new(vec![
+        only_log_on(),
+        lists("1 a\r\n", "1 5\r\n", vec![top(), retr(), hear("QUIT")]),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    assert_eq!(message.text().unwrap(), "Hello.\r\n");
+    let mut source = Vec::new();
+    message.write_to(&mut source).unwrap();
+    assert_eq!(String::from_utf8(source).unwrap(), LETTER);
+    drop((session, message));
+    script.finish();
+}
+
+#[test]
+fn a_text_line_has_no_limit_and_a_message_has() {
+    let long = "x".repeat(2_000_000);
+    let body = format!("+OK\r\nSubject: long\r\n\r\n{long}\r\n.\r\n");
+    let script = Script::new(vec![
+        only_log_on(),
+        lists(
+            "1 a\r\n",
+            "1 9\r\n",
+            vec![top(), answer("RETR 1", &body), hear("QUIT")],
+        ),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    assert_eq!(message.text().unwrap().trim_end().len(), 2_000_000);
+    drop((session, message));
+    script.finish();
+
+    let script = Script::new(vec![
+        only_log_on(),
+        lists("1 a\r\n", "1 9\r\n", vec![top(), answer("RETR 1", &body)]),
+    ]);
+    let mut limits = Limits::default();
+    limits.message = 1_000_000;
+    let server = MailServer::builder()
+        .inbox(pop3(&script))
+        .limits(limits)
+        .open()
+        .unwrap();
+    let session = Session::logon(&server, Credentials::password(WHO, SECRET)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    assert_eq!(message.text().unwrap_err().kind(), ErrorKind::TooLarge);
+    drop((session, message));
+    script.finish();
+}
+
+#[test]
+fn a_message_that_breaks_off_is_read_again_over_another_connection() {
+    let half = answer(
+        "RETR 1",
+        "+OK\r\nFrom: a@example.net\r\nSubject: one\r\n\r\nHel",
+    );
+    let script = Script::new(vec![
+        only_log_on(),
+        lists("1 a\r\n", "1 9\r\n", vec![top(), half]),
+        [
+            begin("TOP\r\n"),
+            vec![answer("UIDL", "+OK\r\n1 a\r\n.\r\n"), retr(), hear("QUIT")],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    assert_eq!(message.text().unwrap(), "Hello.\r\n");
+    drop((session, message));
+    script.finish();
+}
+
+#[test]
+fn a_server_that_is_gone_is_no_empty_inbox() {
+    let script = Script::new(vec![only_log_on(), begin("UIDL\r\n")]);
+    let session = log_on(pop3(&script)).unwrap();
+    let error = session.inbox().messages().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    let error = session.inbox().count().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    script.finish();
+}
+
+#[test]
+fn a_listing_that_could_not_read_a_message_does_not_let_it_be_deleted() {
+    let script = Script::new(vec![
+        only_log_on(),
+        lists("1 a\r\n", "1 9\r\n", vec![hear("TOP 1")]),
+        vec![say("-ERR [SYS/TEMP]\r\n")],
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    assert_eq!(message.subject(), "");
+    assert_eq!(message.delete().unwrap_err().kind(), ErrorKind::Network);
+    script.finish();
+}
+
+#[test]
+fn without_unique_ids_messages_are_known_in_their_session_alone() {
+    let without = |more: Vec<Step>| {
+        let mut steps = begin("TOP\r\n");
+        steps.push(answer("UIDL", "-ERR\r\n"));
+        steps.push(answer("LIST", "+OK\r\n1 9\r\n2 9\r\n.\r\n"));
+        steps.extend(more);
+        steps
+    };
+    let script = Script::new(vec![
+        only_log_on(),
+        without(vec![
+            top(),
+            answer("TOP 2 0", "+OK\r\nSubject: two\r\n\r\n.\r\n"),
+            answer("DELE 1", "+OK\r\n"),
+            answer("QUIT", "+OK\r\n"),
+        ]),
+        only_log_on(),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let messages = session.inbox().messages().unwrap();
+    assert_eq!(messages.len(), 2);
+    messages.get(0).unwrap().delete().unwrap();
+    // The number of the other is another now: it is never taken for it.
+    let error = messages.get(1).unwrap().delete().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MessageGone);
+    drop((session, messages));
+    script.finish();
+}
+
+#[test]
+fn ids_that_come_twice_or_are_empty_are_none() {
+    let script = Script::new(vec![
+        only_log_on(),
+        lists(
+            "1 same\r\n2 same\r\n3\r\n4 own\r\n",
+            "1 9\r\n2 9\r\n3 9\r\n4 9\r\n",
+            vec![hear("QUIT")],
+        ),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let messages = session.inbox().messages().unwrap();
+    assert_eq!(messages.len(), 4);
+    drop((session, messages));
+    script.finish();
+}
+
+#[test]
+fn a_server_that_sends_bodies_for_heads_is_asked_for_messages() {
+    let body = "x".repeat(5000);
+    let whole = format!("+OK\r\nSubject: s\r\n\r\n{body}\r\n.\r\n");
+    let many = 60;
+    let ids: String = (1..=many)
+        .map(|number| format!("{number} id{number}\r\n"))
+        .collect();
+    let sizes: String = (1..=many)
+        .map(|number| format!("{number} 5020\r\n"))
+        .collect();
+    let mut more: Vec<Step> = (0..50).map(|_| answer("TOP", &whole)).collect();
+    more.extend([answer("RETR 51", &whole), hear("QUIT")]);
+    let script = Script::new(vec![only_log_on(), lists(&ids, &sizes, more)]);
+    let session = log_on(pop3(&script)).unwrap();
+    let messages = session.inbox().messages().unwrap();
+    assert_eq!(messages.get(0).unwrap().subject(), "s");
+    assert_eq!(messages.get(50).unwrap().subject(), "s");
+    drop((session, messages));
+    script.finish();
+}
+
+#[test]
+fn a_deletion_is_done_when_the_session_has_ended_well() {
+    let dele = || answer("DELE 1", "+OK\r\n");
+    let again = |more: Vec<Step>| lists("1 a\r\n2 b\r\n", "1 9\r\n2 9\r\n", more);
+    let two_tops = || vec![top(), answer("TOP 2 0", "+OK\r\nSubject: two\r\n\r\n.\r\n")];
+    let state = tempfile::tempdir().unwrap();
+    let script = Script::new(vec![
+        only_log_on(),
+        again([two_tops(), vec![dele(), hear("QUIT")]].concat()),
+        // It was not deleted; it is asked for again, and not shown.
+        again(vec![dele(), hear("QUIT")]),
+        // Another process knows it as well, as long as a full list has it.
+        only_log_on(),
+        again(vec![dele(), hear("QUIT")]),
+        lists("2 b\r\n", "2 9\r\n", vec![hear("QUIT")]),
+        lists("1 a\r\n", "1 9\r\n", vec![hear("QUIT")]),
+    ]);
+    let open = |script: &Script| {
+        let builder = MailServer::builder().inbox(pop3(script));
+        builder
+            .state_dir(state.path().join("State"))
+            .open()
+            .unwrap()
+    };
+    let server = open(&script);
+    let session = Session::logon(&server, Credentials::password(WHO, SECRET)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    let error = message.delete().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    assert!(error.is_transient());
+    let messages = session.inbox().messages().unwrap();
+    assert_eq!(messages.len(), 1);
+    drop((session, server, messages));
+
+    let server = open(&script);
+    let session = Session::logon(&server, Credentials::password(WHO, SECRET)).unwrap();
+    for expected in [1, 1, 1] {
+        assert_eq!(session.inbox().messages().unwrap().len(), expected);
+    }
+    drop((session, server));
+    script.finish();
+}
+
+#[test]
+fn what_was_not_committed_is_still_there() {
+    let dele = answer("DELE 1", "+OK\r\n");
+    let cut = || lists("1 a\r\n", "1 9\r\n", vec![top(), hear("DELE 1")]);
+    let script = Script::new(vec![
+        only_log_on(),
+        cut(),
+        // It is begun anew over another connection, which breaks as well.
+        [
+            begin("TOP\r\n"),
+            vec![answer("UIDL", "+OK\r\n1 a\r\n.\r\n"), hear("DELE 1")],
+        ]
+        .concat(),
+        lists(
+            "1 a\r\n",
+            "1 9\r\n",
+            vec![top(), dele, answer("QUIT", "+OK\r\n")],
+        ),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    let error = message.delete().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    let messages = session.inbox().messages().unwrap();
+    assert_eq!(messages.len(), 1);
+    messages.get(0).unwrap().delete().unwrap();
+    drop((session, messages));
+    script.finish();
+}
+
+#[test]
+fn an_answer_too_many_ends_the_connection() {
+    let script = Script::new(vec![
+        only_log_on(),
+        lists(
+            "1 a\r\n",
+            "1 9\r\n",
+            vec![top(), answer("DELE 1", "+OK\r\n+OK more\r\n")],
+        ),
+        [
+            begin("TOP\r\n"),
+            vec![answer("UIDL", "+OK\r\n.\r\n"), answer("QUIT", "+OK\r\n")],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    // QUIT would commit, and its answer be taken from what was said before.
+    let error = message.delete().unwrap_err();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::OutcomeUnknown | ErrorKind::MessageGone
+        ),
+        "{error}"
+    );
+    drop(session);
+}
+
+#[test]
+fn credentials_of_the_configuration_are_for_their_address_alone() {
+    let script = Script::new(vec![only_log_on()]);
+    let pop3 = pop3(&script).credentials(Credentials::password(WHO, SECRET));
+    assert!(!format!("{pop3:?}").contains(SECRET));
+    let server = MailServer::builder().inbox(pop3).open().unwrap();
+    let error = Session::logon_smtp(&server, "", "joe@example.com").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LogonFailed);
+    Session::logon_smtp(&server, "Ann", "Ann@example.com").unwrap();
+    drop(server);
+    script.finish();
+    let server = MailServer::builder()
+        .inbox(Pop3::plain("127.0.0.1"))
+        .open()
+        .unwrap();
+    let error = Session::logon_smtp(&server, "", WHO).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn beside_dovecot_errors_are_typed_and_stls_works() {
+    let Some(dovecot) = dovecot::Dovecot::start() else {
+        return;
+    };
+    dovecot.deliver("ann", LETTER.as_bytes());
+    let roots = Roots::Only(dovecot.certificate());
+    let implicit = || Pop3::new("localhost").unwrap().port(dovecot.pop3s);
+    let log_on = |pop3: Pop3, password: &str| {
+        let server = MailServer::builder().inbox(pop3).open().unwrap();
+        Session::logon(&server, Credentials::password(WHO, password))
+    };
+    let start_tls = implicit()
+        .port(dovecot.pop3)
+        .security(Security::StartTls)
+        .unwrap();
+    let session = log_on(start_tls.roots(&roots).unwrap(), "annpw").unwrap();
+    let messages = session.inbox().messages().unwrap();
+    assert_eq!(messages.get(0).unwrap().text().unwrap(), "Hello.\r\n");
+
+    let error = log_on(implicit().roots(&roots).unwrap(), "wrong").unwrap_err();
+    assert_eq!(
+        (error.kind(), error.cdo_code()),
+        (ErrorKind::LogonFailed, CdoCode::LogonFailed)
+    );
+    assert!(!error.to_string().contains("wrong\u{0}") && !format!("{error:?}").contains("annpw"));
+    let error = log_on(implicit(), "annpw").unwrap_err();
+    assert_eq!(
+        (error.kind(), error.cdo_code()),
+        (ErrorKind::NotPrivate, CdoCode::NetworkError)
+    );
+
+    // The server's processes die in the middle; what is left is read over another connection.
+    dovecot.cut_sessions();
+    assert_eq!(messages.get(0).unwrap().subject(), "one");
+    dovecot.cut_sessions();
+    messages.get(0).unwrap().delete().unwrap();
+    assert_eq!(session.inbox().count().unwrap(), 0);
+}
