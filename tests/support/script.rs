@@ -97,12 +97,15 @@ fn run(stream: std::net::TcpStream, steps: &[Step], heard: &Mutex<Vec<String>>) 
             lines.read_line(&mut line).unwrap();
             let line = line.trim_end().to_owned();
             heard.lock().unwrap().push(line.clone());
-            let (first, rest) = line.split_once(' ').unwrap_or((&line, ""));
+            let (first, rest) = line.split_once(' ').unwrap_or(("", &line));
             assert!(
                 line.starts_with(wanted) || rest.starts_with(wanted),
                 "`{line}` instead of `{wanted}`"
             );
-            first.clone_into(&mut tag);
+            // What is said within a command has no tag of its own.
+            if !first.is_empty() {
+                first.clone_into(&mut tag);
+            }
         }
         if let Some(said) = said {
             // The client may be gone by now: what it must hear is in the script.

@@ -13,6 +13,7 @@ use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName, Part, S
 
 use super::content::{BLOCK, ImapBytes, copy, piece, section_of};
 use crate::error::Result;
+use crate::format::fields;
 use crate::format::structure::OutlinePart;
 
 /// With more parts it is no faster.
@@ -64,7 +65,7 @@ struct Known {
 impl Apart {
     /// `None` where the server does not say, or nothing that can be relied on.
     pub(super) fn ask(bytes: &ImapBytes) -> Result<Option<Self>> {
-        let Some(section) = bytes.section() else {
+        let Some(section) = bytes.section().filter(|section| is_multipart(section)) else {
             return Ok(None);
         };
         let told = bytes.ask(&[MessageDataItemName::BodyStructure])?;
@@ -193,6 +194,12 @@ impl Known {
         let within = buffer.get_mut(..left).unwrap_or_default();
         Ok(copy(&last.1, at - start, within))
     }
+}
+
+fn is_multipart(section: &[u8]) -> bool {
+    let content_type = fields::first(section, "Content-Type").map(|field| field.unfolded());
+    let value = content_type.unwrap_or_default().to_ascii_lowercase();
+    value.trim_ascii_start().starts_with(b"multipart/")
 }
 
 fn part_of(number: &[NonZeroU32]) -> Option<Part> {

@@ -12,6 +12,7 @@ use super::mailbox::{Key, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::MessageBytes;
 use crate::format::structure::OutlinePart;
+use crate::limits::Limits;
 use crate::store::delivered::run_of;
 
 /// So much is asked for at once.
@@ -62,8 +63,17 @@ pub(super) fn section_of<'i>(
 /// What the server told of one message.
 pub(super) type Items = Vec<MessageDataItem<'static>>;
 
+/// Octets and where they begin.
+pub(super) type Block = (u64, Vec<u8>);
+
+/// A message as it is read by somebody.
 pub(super) struct ImapBytes {
     shared: Arc<Shared>,
+    held: Arc<Held>,
+}
+
+/// What is held of a message that was opened.
+pub(super) struct Held {
     key: Key,
     /// Where the message begins, below what the delivery put on top.
     start: u64,
@@ -71,7 +81,7 @@ pub(super) struct ImapBytes {
     len: u64,
     /// The first block, and the one that was read last.
     first: Vec<u8>,
-    last: Mutex<(u64, Vec<u8>)>,
+    last: Mutex<Block>,
     /// Of a large message, if the server tells what it is made of.
     apart: OnceLock<Option<Apart>>,
     /// The server's outline turned out to be none.
@@ -79,89 +89,68 @@ pub(super) struct ImapBytes {
 }
 
 impl ImapBytes {
-    /// All octets of a small message.
-    pub(super) fn whole(shared: &Arc<Shared>, key: Key, octets: Vec<u8>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, held: Arc<Held>) -> Self {
         Self {
             shared: Arc::clone(shared),
-            key,
-            start: run_of(&octets, true).end as u64,
-            len: octets.len() as u64,
-            first: octets,
-            last: Mutex::default(),
-            apart: OnceLock::new(),
-            is_misled: AtomicBool::new(false),
+            held,
         }
     }
 
     /// A message that is said to have that size: where it ends is found out, since many servers
     /// only guess.
     pub(super) fn open(shared: &Arc<Shared>, key: Key, size: u64) -> Result<Self> {
-        let mut bytes = Self {
-            shared: Arc::clone(shared),
-            key,
-            start: 0,
-            len: 0,
-            first: Vec::new(),
-            last: Mutex::default(),
-            apart: OnceLock::new(),
-            is_misled: AtomicBool::new(false),
-        };
-        bytes.first = bytes.fetch(0)?;
-        let block = u64::from(BLOCK);
-        bytes.len = bytes.first.len() as u64;
-        if bytes.len == block {
-            bytes.len = bytes.find_end(size)?;
+        let empty = Self::new(shared, Arc::new(Held::whole(key, Vec::new())));
+        let mut held = Held::whole(key, empty.fetch(0)?);
+        if held.is_large() {
+            let (len, last) = empty.find_end(size)?;
+            (held.len, held.last) = (len, Mutex::new(last));
         }
         let most = shared.limits.message;
-        if bytes.len > most {
-            return Err(crate::limits::Limits::exceeded("message", most).with_path(key.name()));
+        if held.len > most {
+            return Err(Limits::exceeded("message", most).with_path(key.name()));
         }
-        let is_whole = bytes.first.len() as u64 == bytes.len;
-        bytes.start = run_of(&bytes.first, is_whole).end as u64;
-        Ok(bytes)
+        let is_whole = held.first.len() as u64 == held.len;
+        held.start = run_of(&held.first, is_whole).end as u64;
+        Ok(Self::new(shared, Arc::new(held)))
     }
 
-    /// Goes from where the end should be, forwards and backwards.
-    fn find_end(&mut self, size: u64) -> Result<u64> {
+    pub(super) fn held(&self) -> &Arc<Held> {
+        &self.held
+    }
+
+    /// Goes from where the end should be, forwards and backwards; the block that was read last.
+    fn find_end(&self, size: u64) -> Result<(u64, Block)> {
         let block = u64::from(BLOCK);
         let mut at = (size / block * block).max(block);
+        let mut was_full = false;
         loop {
             let found = self.fetch(at)?;
             let count = found.len() as u64;
-            if count > 0 || at == block {
-                let end = at + count;
-                self.last = Mutex::new((at, found));
-                if count < block {
-                    return Ok(end);
-                }
-                at += block;
-                if at > self.shared.limits.message {
-                    return Ok(at);
-                }
-                // The end may be exactly here.
-                if self.fetch(at)?.is_empty() {
-                    return Ok(at);
-                }
-            } else {
+            if count == 0 && at > block && !was_full {
                 at -= block;
+                continue;
             }
+            if count < block || at > self.shared.limits.message {
+                return Ok((at + count, (at, found)));
+            }
+            was_full = true;
+            at += block;
         }
-    }
-
-    pub(super) fn is_large(&self) -> bool {
-        self.len >= u64::from(BLOCK)
     }
 
     /// The header section, if it is short enough to stand in the first block.
     pub(super) fn section(&self) -> Option<&[u8]> {
-        let below = self.first.get(usize::try_from(self.start).ok()?..)?;
+        let below = self
+            .held
+            .first
+            .get(usize::try_from(self.held.start).ok()?..)?;
         let end = crate::format::envelope::header_end(below)?;
         below.get(..end)
     }
 
     pub(super) fn ask(&self, items: &[MessageDataItemName<'static>]) -> Result<Items> {
         let mut state = self.shared.state();
-        let key = self.key;
+        let key = self.held.key;
         let fetched = self
             .shared
             .with_folder(&mut state, key, |link| link.fetch(&[key.uid], items))?;
@@ -174,19 +163,22 @@ impl ImapBytes {
 
     /// The server's outline does not fit its parts: the next reader reads the message itself.
     pub(super) fn misled(&self) -> Error {
-        self.is_misled.store(true, Ordering::Relaxed);
+        self.held.is_misled.store(true, Ordering::Relaxed);
         self.wrong()
     }
 
     /// The block that was read last, of the message or of a part.
-    pub(super) fn last(&self) -> MutexGuard<'_, (u64, Vec<u8>)> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn last(&self) -> MutexGuard<'_, Block> {
+        self.held
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A block of the message; shorter only at its end.
     fn fetch(&self, at: u64) -> Result<Vec<u8>> {
         let start = u32::try_from(at)
-            .map_err(|_| crate::limits::Limits::exceeded("message", self.shared.limits.message))?;
+            .map_err(|_| Limits::exceeded("message", self.shared.limits.message))?;
         let items = self.ask(&[block(start, BLOCK)])?;
         let octets = octets_of(&items, start).ok_or_else(|| self.wrong())?;
         if octets.len() > BLOCK as usize {
@@ -201,25 +193,44 @@ impl ImapBytes {
             "{}: the server's answer has not the octets that were asked for",
             self.shared.endpoint
         );
-        Error::new(ErrorKind::Network, message).with_path(self.key.name())
+        Error::new(ErrorKind::Network, message).with_path(self.held.key.name())
     }
 
     fn read_block(&self, buffer: &mut [u8], at: u64) -> Result<usize> {
         let block = u64::from(BLOCK);
         let base = at / block * block;
-        if base == 0 && !self.first.is_empty() {
-            return Ok(copy(&self.first, at, buffer));
+        if base == 0 && !self.held.first.is_empty() {
+            return Ok(copy(&self.held.first, at, buffer));
         }
         let mut last = self.last();
         if last.0 != base || last.1.is_empty() {
             let found = self.fetch(base)?;
-            if (base + found.len() as u64) < self.len.min(base + block) {
+            if (base + found.len() as u64) < self.held.len.min(base + block) {
                 // It ended elsewhere when it was opened.
-                return Err(self.key.gone());
+                return Err(self.held.key.gone());
             }
             *last = (base, found);
         }
         Ok(copy(&last.1, at - base, buffer))
+    }
+}
+
+impl Held {
+    /// All octets of a small message, or the first of another.
+    pub(super) fn whole(key: Key, octets: Vec<u8>) -> Self {
+        Self {
+            key,
+            start: run_of(&octets, true).end as u64,
+            len: octets.len() as u64,
+            first: octets,
+            last: Mutex::default(),
+            apart: OnceLock::new(),
+            is_misled: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_large(&self) -> bool {
+        self.len >= u64::from(BLOCK)
     }
 }
 
@@ -237,23 +248,24 @@ pub(super) fn copy(from: &[u8], at: u64, buffer: &mut [u8]) -> usize {
 
 impl MessageBytes for ImapBytes {
     fn len(&self) -> u64 {
-        self.len.saturating_sub(self.start)
+        self.held.len.saturating_sub(self.held.start)
     }
 
     fn outline(&self) -> Result<Option<Vec<OutlinePart>>> {
-        if !self.is_large() || self.is_misled.load(Ordering::Relaxed) {
+        if !self.held.is_large() || self.held.is_misled.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        if self.apart.get().is_none() {
+        if self.held.apart.get().is_none() {
             let apart = Apart::ask(self)?;
-            let _ = self.apart.set(apart);
+            let _ = self.held.apart.set(apart);
         }
-        let apart = self.apart.get().and_then(Option::as_ref);
+        let apart = self.held.apart.get().and_then(Option::as_ref);
         Ok(apart.map(|apart| apart.outline(self.len())))
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         if let Some((apart, place)) = self
+            .held
             .apart
             .get()
             .and_then(Option::as_ref)
@@ -264,10 +276,11 @@ impl MessageBytes for ImapBytes {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let at = self
+                .held
                 .start
                 .saturating_add(offset)
                 .saturating_add(done as u64);
-            if at >= self.len {
+            if at >= self.held.len {
                 break;
             }
             let count = self.read_block(rest, at)?;

@@ -19,6 +19,8 @@ use crate::store::endpoint::Endpoint;
 
 /// So many messages one answer to a search is about: it stays far below the longest answer.
 const SEARCHED: u32 = 50_000;
+/// What no name and no password may hold.
+const ENDS: [char; 3] = ['\r', '\n', '\0'];
 /// So often a list is begun again, since messages went while it was made.
 const TRIES: usize = 10;
 
@@ -37,18 +39,19 @@ impl Link {
     pub(super) fn log_on(endpoint: &Endpoint, credentials: &Credentials) -> Result<Self> {
         let mut link = Self::open(endpoint)?;
         let user = &credentials.user;
+        let secret = match &credentials.proof {
+            Proof::Token(secret) | Proof::Password(secret) => secret,
+        };
+        if user.contains(ENDS) || secret.contains(ENDS) {
+            let message = "a user name or a password holds a line end or a NUL";
+            return Err(Error::new(ErrorKind::InvalidValue, message));
+        }
         let (mechanism, secret) = match &credentials.proof {
             Proof::Token(token) => (
                 AuthMechanism::XOAuth2,
                 format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}"),
             ),
-            Proof::Password(password) => {
-                if user.contains('\0') || password.contains('\0') {
-                    let message = "a user name or a password holds a NUL";
-                    return Err(Error::new(ErrorKind::InvalidValue, message));
-                }
-                (AuthMechanism::Plain, format!("\0{user}\0{password}"))
-            }
+            Proof::Password(password) => (AuthMechanism::Plain, format!("\0{user}\0{password}")),
         };
         let done = if link.has(&Capability::Auth(mechanism.clone())) {
             link.authenticate(CommandBody::authenticate(mechanism), secret.into_bytes())?

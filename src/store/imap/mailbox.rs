@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName};
 use uuid::Uuid;
 
-use super::content::{self, ImapBytes};
+use super::content::{self, Held, ImapBytes};
 use super::idle::Idle;
 use super::link::Link;
 use crate::credentials::Credentials;
@@ -48,8 +48,8 @@ pub(super) struct Shared {
 pub(super) struct State {
     session: Option<Session>,
     /// The snapshot that pages are taken from.
-    listed: Option<Arc<Listed>>,
-    kept: VecDeque<(Key, Arc<ImapBytes>)>,
+    listed: Option<Arc<Snapshot>>,
+    kept: VecDeque<(Key, Arc<Held>)>,
 }
 
 pub(super) struct Session {
@@ -90,9 +90,8 @@ impl Key {
     }
 }
 
-/// A snapshot of the mailbox.
-pub(super) struct Listed {
-    shared: Arc<Shared>,
+/// What was in the mailbox at one moment.
+struct Snapshot {
     validity: u32,
     uids: Vec<u32>,
     heads: Vec<OnceLock<Box<Head>>>,
@@ -104,8 +103,15 @@ struct Head {
     size: u64,
 }
 
+/// The same, and where more is asked.
+#[derive(Clone)]
+struct Listed {
+    shared: Arc<Shared>,
+    snapshot: Arc<Snapshot>,
+}
+
 struct ImapMessage {
-    listed: Arc<Listed>,
+    listed: Listed,
     at: usize,
 }
 
@@ -191,7 +197,7 @@ impl Shared {
         }
     }
 
-    fn list(self: &Arc<Self>) -> Result<Arc<Listed>> {
+    fn list(self: &Arc<Self>) -> Result<Listed> {
         let mut state = self.state();
         let (validity, uids) = self.with_session(&mut state, |session| {
             session.validity = None;
@@ -202,14 +208,15 @@ impl Shared {
         let uids = self.without_noted(&mut state, validity, uids)?;
         let is_there = |key: &Key| key.validity == validity && uids.binary_search(&key.uid).is_ok();
         state.kept.retain(|(key, _)| is_there(key));
-        let listed = Arc::new(Listed {
-            shared: Arc::clone(self),
-            validity,
-            heads: uids.iter().map(|_| OnceLock::new()).collect(),
-            uids,
-        });
         state.listed = None;
-        Ok(listed)
+        Ok(Listed {
+            shared: Arc::clone(self),
+            snapshot: Arc::new(Snapshot {
+                validity,
+                heads: uids.iter().map(|_| OnceLock::new()).collect(),
+                uids,
+            }),
+        })
     }
 
     /// What was to be deleted and is still there is only deleted.
@@ -263,6 +270,10 @@ impl Shared {
     /// Which of them were there, and are deleted now.
     fn delete_noted(&self, state: &mut State, first: Key, keys: &[Key]) -> Result<Vec<u32>> {
         let uids: Vec<u32> = keys.iter().map(|key| key.uid).collect();
+        // What the UIDs mean is asked just before, not only when they were listed.
+        if let Some(session) = &mut state.session {
+            session.validity = None;
+        }
         let present = self.with_folder(state, first, |link| link.present(&uids))?;
         // Marking is for good once the server has it, and can be done twice.
         let marked = self.with_folder(state, first, |link| link.mark_deleted(&present));
@@ -277,21 +288,21 @@ impl Shared {
     }
 
     /// A message that was opened or listed before.
-    fn kept(state: &State, key: Key) -> Option<Arc<ImapBytes>> {
+    fn kept(state: &State, key: Key) -> Option<Arc<Held>> {
         let found = state.kept.iter().find(|(kept, _)| *kept == key);
-        found.map(|(_, bytes)| Arc::clone(bytes))
+        found.map(|(_, held)| Arc::clone(held))
     }
 }
 
 impl State {
-    fn keep(&mut self, key: Key, bytes: Arc<ImapBytes>) {
+    fn keep(&mut self, key: Key, held: Arc<Held>) {
         self.kept.retain(|(kept, _)| *kept != key);
         self.kept.truncate(KEPT - 1);
-        self.kept.push_front((key, bytes));
+        self.kept.push_front((key, held));
         let mut large = 0;
-        self.kept.retain(|(_, bytes)| {
-            large += usize::from(bytes.is_large());
-            !bytes.is_large() || large <= KEPT / 16
+        self.kept.retain(|(_, held)| {
+            large += usize::from(held.is_large());
+            !held.is_large() || large <= KEPT / 16
         });
     }
 }
@@ -309,41 +320,52 @@ fn unknown(error: &Error) -> Error {
 
 impl Listed {
     fn key(&self, at: usize) -> Option<Key> {
-        let uid = *self.uids.get(at)?;
+        let uid = *self.snapshot.uids.get(at)?;
         Some(Key {
-            validity: self.validity,
+            validity: self.snapshot.validity,
             uid,
         })
     }
 
-    fn message(self: &Arc<Self>, at: usize) -> Arc<dyn StoredMessage> {
-        let listed = Arc::clone(self);
+    fn message(&self, at: usize) -> Arc<dyn StoredMessage> {
+        let listed = self.clone();
         Arc::new(ImapMessage { listed, at })
     }
 
-    fn listing(self: &Arc<Self>) -> Listing {
-        Listing::new((0..self.uids.len()).map(|at| self.message(at)).collect())
+    fn listing(&self) -> Listing {
+        Listing::new(
+            (0..self.snapshot.uids.len())
+                .map(|at| self.message(at))
+                .collect(),
+        )
     }
 
     fn order(&self) -> [u8; 16] {
-        let text = format!("{} {}", self.shared.account, self.validity);
+        let text = format!("{} {}", self.shared.account, self.snapshot.validity);
         Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).into_bytes()
     }
 
-    fn page(self: &Arc<Self>, request: &PageRequest<'_>) -> Page {
+    fn page(&self, request: &PageRequest<'_>) -> Page {
         let order = self.order();
         let from = request.from.filter(|from| from.order == order);
         let uid =
             from.and_then(|from| Some(u32::from_be_bytes(from.place.as_slice().try_into().ok()?)));
-        let all = self.uids.len();
+        let all = self.snapshot.uids.len();
         let places: Vec<usize> = if request.backwards {
-            let end = uid.map_or(all, |uid| self.uids.partition_point(|&one| one < uid));
+            let end = uid.map_or(all, |uid| {
+                self.snapshot.uids.partition_point(|&one| one < uid)
+            });
             (0..end).rev().take(request.most).collect()
         } else {
-            let start = uid.map_or(0, |uid| self.uids.partition_point(|&one| one <= uid));
+            let start = uid.map_or(0, |uid| {
+                self.snapshot.uids.partition_point(|&one| one <= uid)
+            });
             (start..all).take(request.most).collect()
         };
-        let last = places.last().and_then(|&at| self.uids.get(at)).copied();
+        let last = places
+            .last()
+            .and_then(|&at| self.snapshot.uids.get(at))
+            .copied();
         // At the very beginning nothing came yet: what comes is behind it.
         let end = last
             .or(uid)
@@ -362,21 +384,27 @@ impl Listed {
     fn read_page(&self, at: usize) -> Result<()> {
         let shared = &self.shared;
         let mut state = shared.state();
-        if self.heads.get(at).is_none_or(|head| head.get().is_some()) {
+        if self
+            .snapshot
+            .heads
+            .get(at)
+            .is_none_or(|head| head.get().is_some())
+        {
             return Ok(());
         }
         let Some(key) = self.key(at) else {
             return Ok(());
         };
         let start = at - at % PAGE;
-        let places = start..(start + PAGE).min(self.uids.len());
+        let places = start..(start + PAGE).min(self.snapshot.uids.len());
         let unread = places.filter(|&place| {
-            self.heads
+            self.snapshot
+                .heads
                 .get(place)
                 .is_some_and(|head| head.get().is_none())
         });
         let unread: Vec<(usize, u32)> = unread
-            .filter_map(|place| Some((place, *self.uids.get(place)?)))
+            .filter_map(|place| Some((place, *self.snapshot.uids.get(place)?)))
             .collect();
         let uids: Vec<u32> = unread.iter().map(|(_, uid)| *uid).collect();
         let items = [MessageDataItemName::Rfc822Size, content::block(0, HEAD)];
@@ -396,7 +424,7 @@ impl Listed {
         at: usize,
         items: &[MessageDataItem<'static>],
     ) -> Result<()> {
-        let (Some(key), Some(slot)) = (self.key(at), self.heads.get(at)) else {
+        let (Some(key), Some(slot)) = (self.key(at), self.snapshot.heads.get(at)) else {
             return Ok(());
         };
         let size = items.iter().find_map(|item| match item {
@@ -415,8 +443,7 @@ impl Listed {
         let mut head = head.into_owned();
         let most = self.shared.limits.header_section as u64;
         if is_whole {
-            let bytes = ImapBytes::whole(&self.shared, key, head.clone());
-            state.keep(key, Arc::new(bytes));
+            state.keep(key, Arc::new(Held::whole(key, head.clone())));
         } else if crate::format::envelope::header_end(&head).is_none() {
             // A header section that is longer than most are.
             let wanted = u32::try_from(most.min(size))
@@ -443,20 +470,23 @@ impl Mailbox for ImapMailbox {
     }
 
     fn count(&self) -> Result<u64> {
-        Ok(self.0.list()?.uids.len() as u64)
+        Ok(self.0.list()?.snapshot.uids.len() as u64)
     }
 
     fn page(&self, request: &PageRequest<'_>) -> Option<Result<Page>> {
         let known = self.0.state().listed.clone().filter(|_| !request.looks);
         let listed = match known {
-            Some(listed) => listed,
+            Some(snapshot) => Listed {
+                shared: Arc::clone(&self.0),
+                snapshot,
+            },
             None => match self.0.list() {
                 Ok(listed) => listed,
                 Err(error) => return Some(Err(error)),
             },
         };
         let page = listed.page(request);
-        self.0.state().listed = (!page.is_last).then_some(listed);
+        self.0.state().listed = (!page.is_last).then_some(listed.snapshot);
         Some(Ok(page))
     }
 
@@ -491,7 +521,12 @@ impl ImapMessage {
 
     fn head(&self) -> Result<&Head> {
         let key = self.message_key()?;
-        let slot = self.listed.heads.get(self.at).ok_or_else(|| key.gone())?;
+        let slot = self
+            .listed
+            .snapshot
+            .heads
+            .get(self.at)
+            .ok_or_else(|| key.gone())?;
         if slot.get().is_none() {
             self.listed.read_page(self.at)?;
         }
@@ -514,20 +549,17 @@ impl StoredMessage for ImapMessage {
         Ok(&self.head()?.summary)
     }
 
-    /// A message that is kept is opened only if it is still there.
     fn open(&self) -> Result<Arc<dyn MessageBytes>> {
         let key = self.message_key()?;
         let size = self.head()?.size;
         let shared = &self.listed.shared;
-        let mut state = shared.state();
-        if let Some(bytes) = Shared::kept(&state, key) {
-            return Ok(bytes);
+        let kept = Shared::kept(&shared.state(), key);
+        if let Some(held) = kept {
+            return Ok(Arc::new(ImapBytes::new(shared, held)));
         }
-        drop(state);
-        let bytes = Arc::new(ImapBytes::open(shared, key, size)?);
-        state = shared.state();
-        state.keep(key, Arc::clone(&bytes));
-        Ok(bytes)
+        let bytes = ImapBytes::open(shared, key, size)?;
+        shared.state().keep(key, Arc::clone(bytes.held()));
+        Ok(Arc::new(bytes))
     }
 
     fn delete(&self) -> Result<()> {

@@ -1,0 +1,822 @@
+//! IMAP servers that break off, lie and leave things out: nothing is lost, nothing is believed.
+#![cfg(feature = "imap")]
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
+#[cfg(target_os = "linux")]
+#[path = "support/dovecot.rs"]
+mod dovecot;
+#[path = "support/script.rs"]
+mod script;
+
+use std::time::Duration;
+
+use cdonts::{
+    CdoCode, Credentials, Cursor, ErrorKind, Imap, MailServer, Result, Roots, Security, Session,
+};
+use script::{Script, Step, answer, hear, say};
+
+const WHO: &str = "ann@example.com";
+const SECRET: &str = "hunter2";
+
+fn imap(script: &Script) -> Imap {
+    Imap::plain("127.0.0.1")
+        .port(script.port)
+        .timeout(Duration::from_secs(5))
+}
+
+fn log_on(imap: Imap) -> Result<Session> {
+    let server = MailServer::builder().inbox(imap).open().unwrap();
+    Session::logon(&server, Credentials::password(WHO, SECRET))
+}
+
+fn greeting(capabilities: &str) -> Step {
+    say(&format!(
+        "* OK [CAPABILITY IMAP4rev1 {capabilities}] hello\r\n"
+    ))
+}
+
+/// Up to the log-on, with these capabilities.
+fn begin(capabilities: &str) -> Vec<Step> {
+    let after = format!("{{tag}} OK [CAPABILITY IMAP4rev1 {capabilities}] in\r\n");
+    vec![
+        greeting("AUTH=PLAIN"),
+        answer("AUTHENTICATE PLAIN", "+ \r\n"),
+        answer("", &after),
+    ]
+}
+
+fn select(exists: u32, validity: u32) -> Step {
+    answer(
+        "SELECT INBOX",
+        &format!(
+            "* {exists} EXISTS\r\n* OK [UIDVALIDITY {validity}] x\r\n{{tag}} OK [READ-WRITE] x\r\n"
+        ),
+    )
+}
+
+fn search(uids: &str) -> Step {
+    answer("UID SEARCH", &format!("* SEARCH{uids}\r\n{{tag}} OK x\r\n"))
+}
+
+const LETTER: &str = "From: a@example.net\r\nSubject: one\r\n\r\nHello.\r\n";
+
+fn fetched(number: u32, uid: u32, letter: &str) -> String {
+    let size = letter.len();
+    format!("* {number} FETCH (UID {uid} RFC822.SIZE {size} BODY[]<0> {{{size}}}\r\n{letter})\r\n")
+}
+
+fn head() -> Step {
+    answer(
+        "UID FETCH 7",
+        &format!("{}{{tag}} OK x\r\n", fetched(1, 7, LETTER)),
+    )
+}
+
+/// A session that lists one message.
+fn lists(capabilities: &str, more: Vec<Step>) -> Vec<Step> {
+    let mut steps = begin(capabilities);
+    steps.extend([select(1, 3), search(" 7"), head()]);
+    steps.extend(more);
+    steps
+}
+
+fn only(session: &Session) -> cdonts::Message {
+    session.inbox().messages().unwrap().get(0).unwrap()
+}
+
+#[test]
+fn a_server_that_is_none_gets_no_credentials() {
+    for greeting in [
+        "+OK POP3\r\n",
+        "* BYE busy\r\n",
+        "* PREAUTH you are in\r\n",
+        "a1 OK early\r\n",
+        "",
+    ] {
+        let script = Script::new(vec![vec![say(greeting)]]);
+        let error = log_on(imap(&script)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network, "{greeting}: {error}");
+        assert!(script.finish().is_empty());
+    }
+}
+
+#[test]
+fn a_refused_log_on_is_told_as_one() {
+    for (said, kind) in [
+        ("NO [AUTHENTICATIONFAILED] no", ErrorKind::LogonFailed),
+        ("NO no", ErrorKind::LogonFailed),
+        ("NO [UNAVAILABLE] later", ErrorKind::Network),
+        ("BAD what", ErrorKind::Network),
+    ] {
+        let script = Script::new(vec![vec![
+            greeting("AUTH=PLAIN"),
+            answer("AUTHENTICATE PLAIN", "+ \r\n"),
+            answer("", &format!("{{tag}} {said}\r\n")),
+        ]]);
+        let error = log_on(imap(&script)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{said}: {error}");
+        assert!(!error.to_string().contains(SECRET));
+        script.finish();
+    }
+}
+
+#[test]
+fn a_token_goes_by_xoauth2_and_its_refusal_ends() {
+    let script = Script::new(vec![vec![
+        greeting("AUTH=XOAUTH2"),
+        answer("AUTHENTICATE XOAUTH2", "+ \r\n"),
+        answer("dXNlcj1", "+ eyJzdGF0dXMiOiI0MDAifQ==\r\n"),
+        answer("", "{tag} NO [AUTHENTICATIONFAILED] refused\r\n"),
+    ]]);
+    let server = MailServer::builder().inbox(imap(&script)).open().unwrap();
+    let error = Session::logon(&server, Credentials::token(WHO, SECRET)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LogonFailed);
+    let heard = script.finish();
+    assert_eq!((heard.len(), heard[2].as_str()), (3, ""));
+}
+
+#[test]
+fn names_with_quotes_go_as_they_are() {
+    let script = Script::new(vec![vec![
+        greeting("X"),
+        answer(r#"LOGIN "a\"nn\\" "p w""#, "{tag} OK in\r\n"),
+        answer("CAPABILITY", "* CAPABILITY IMAP4rev1\r\n{tag} OK x\r\n"),
+    ]]);
+    let server = MailServer::builder().inbox(imap(&script)).open().unwrap();
+    let who = Credentials::password(r#"a"nn\"#, "p w").address(WHO);
+    Session::logon(&server, who).unwrap();
+    script.finish();
+    for (user, password) in [("a\r\nb", "x"), ("a", "x\r\ny"), ("ü", "x")] {
+        let script = Script::new(vec![vec![greeting("X")]]);
+        let server = MailServer::builder().inbox(imap(&script)).open().unwrap();
+        let who = Credentials::password(user, password).address(WHO);
+        let error = Session::logon(&server, who).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidValue);
+        assert!(script.finish().is_empty());
+    }
+}
+
+#[test]
+fn without_tls_where_it_is_demanded_nothing_is_told() {
+    for (steps, kind) in [
+        (
+            vec![say("* OK x\r\n"), answer("STARTTLS", "t NO no\r\n")],
+            ErrorKind::NotPrivate,
+        ),
+        (
+            vec![say("* OK x\r\n"), answer("STARTTLS", "t BAD no\r\n")],
+            ErrorKind::NotPrivate,
+        ),
+        (vec![say("* PREAUTH x\r\n")], ErrorKind::Network),
+        (
+            vec![
+                say("* OK x\r\n"),
+                answer("STARTTLS", "t OK go\r\n* OK injected\r\n"),
+            ],
+            ErrorKind::Network,
+        ),
+        (
+            vec![
+                say("* OK x\r\n"),
+                answer("STARTTLS", "t OK go\r\n"),
+                Step::Stall,
+            ],
+            ErrorKind::Network,
+        ),
+    ] {
+        let script = Script::new(vec![steps]);
+        let imap = Imap::new("localhost")
+            .unwrap()
+            .security(Security::StartTls)
+            .unwrap();
+        let imap = imap.port(script.port).timeout(Duration::from_millis(500));
+        let error = log_on(imap).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let heard = script.finish();
+        assert!(
+            heard.iter().all(|line| line.contains("STARTTLS")),
+            "{heard:?}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_known_is_no_empty_inbox() {
+    for steps in [
+        // Gone, a refusal, no UIDVALIDITY, an answer that is none, one to another command.
+        vec![hear("SELECT")],
+        vec![answer("SELECT", "{tag} NO no\r\n")],
+        vec![answer("SELECT", "* 1 EXISTS\r\n{tag} OK x\r\n")],
+        vec![answer("SELECT", "* OK [UIDVALIDITY 1] x\r\n{tag} OK x\r\n")],
+        vec![select(1, 3), hear("UID SEARCH")],
+        vec![select(1, 3), answer("UID SEARCH", "{tag} NO no\r\n")],
+        vec![
+            select(1, 3),
+            answer("UID SEARCH", "* SEARCH 4294967296\r\n{tag} OK x\r\n"),
+        ],
+        vec![select(1, 3), answer("UID SEARCH", "zz OK x\r\n")],
+        vec![select(1, 3), answer("UID SEARCH", "{tag} WHAT x\r\n")],
+        vec![select(1, 3), answer("UID SEARCH", "* BYE x\r\n")],
+    ] {
+        let script = Script::new(vec![
+            [begin("UIDPLUS"), steps.clone()].concat(),
+            begin("X"),
+            begin("X"),
+        ]);
+        let session = log_on(imap(&script)).unwrap();
+        let error = session.inbox().messages().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network, "{steps:?}: {error}");
+    }
+}
+
+#[test]
+fn an_endless_answer_is_not_taken() {
+    let script = Script::new(vec![
+        [
+            begin("X"),
+            vec![
+                select(1, 3),
+                search(" 7"),
+                answer("UID FETCH", "* 1 FETCH (UID 7 BODY[]<0> {536000000}\r\nabc"),
+                Step::Stall,
+            ],
+        ]
+        .concat(),
+        begin("X"),
+    ]);
+    let imap = imap(&script).timeout(Duration::from_millis(300));
+    let session = log_on(imap).unwrap();
+    let mut stream = session.inbox().stream().unwrap();
+    assert_eq!(
+        stream.next().unwrap().unwrap_err().kind(),
+        ErrorKind::Network
+    );
+}
+
+#[test]
+fn an_answer_that_cannot_be_understood_costs_no_other_message() {
+    let good = |uid: u32| fetched(1, uid, LETTER);
+    let bad = "* 2 FETCH (UID 8 RFC822.SIZE nonsense BODY[]<0> {1}\r\nx)\r\n";
+    let script = Script::new(vec![
+        [
+            begin("X"),
+            vec![
+                select(3, 3),
+                search(" 7 8 9"),
+                answer(
+                    "UID FETCH 7:9",
+                    &format!("{}{bad}{}{{tag}} OK x\r\n", good(7), good(9)),
+                ),
+                answer("UID FETCH 8", &format!("{bad}{{tag}} OK x\r\n")),
+                answer("UID FETCH 8", &format!("{bad}{{tag}} OK x\r\n")),
+                answer("UID FETCH 8", &format!("{bad}{{tag}} OK x\r\n")),
+                Step::Stall,
+            ],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(imap(&script)).unwrap();
+    let messages = session.inbox().messages().unwrap();
+    let subjects: Vec<String> = messages
+        .iter()
+        .map(|message| message.subject().to_owned())
+        .collect();
+    assert_eq!(subjects, ["one", "", "one"]);
+    // It is not skipped, and not deleted unseen.
+    let second = messages.get(1).unwrap();
+    assert!(second.text().is_err());
+    assert!(second.delete().is_err());
+}
+
+#[test]
+fn nothing_is_marked_and_nothing_of_others_is_removed() {
+    for (capabilities, last) in [
+        ("UIDPLUS", vec![answer("UID EXPUNGE 7", "{tag} OK x\r\n")]),
+        // Without UIDPLUS it stays, marked.
+        ("X", vec![]),
+    ] {
+        let script = Script::new(vec![lists(
+            capabilities,
+            [
+                vec![
+                    select(1, 3),
+                    search(" 7"),
+                    answer("UID STORE 7 +FLAGS.SILENT (\\Deleted)", "{tag} OK x\r\n"),
+                ],
+                last,
+                vec![hear("LOGOUT")],
+            ]
+            .concat(),
+        )]);
+        let session = log_on(imap(&script)).unwrap();
+        let message = only(&session);
+        assert_eq!(message.text().unwrap(), "Hello.\r\n");
+        message.delete().unwrap();
+        drop(session);
+        for line in script.finish() {
+            let rest = line.split_once(' ').map_or("", |(_, rest)| rest);
+            assert!(
+                !rest.starts_with("EXPUNGE") && !rest.starts_with("CLOSE"),
+                "{line}"
+            );
+            assert!(
+                !line.contains("\\Seen") && !line.contains(" BODY["),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_mailbox_that_was_made_anew_has_none_of_the_old_messages() {
+    let script = Script::new(vec![
+        lists("UIDPLUS", vec![select(1, 3), hear("UID SEARCH")]),
+        [begin("UIDPLUS"), vec![select(1, 4), hear("LOGOUT")]].concat(),
+    ]);
+    let session = log_on(imap(&script)).unwrap();
+    let message = only(&session);
+    // The connection breaks; UID 7 is another message over the next.
+    let error = message.delete().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MessageGone);
+    drop(session);
+    let heard = script.finish();
+    assert!(
+        !heard.iter().any(|line| line.contains("STORE")),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_deletion_whose_answer_is_lost_is_done_again_over_another_connection() {
+    let script = Script::new(vec![
+        lists(
+            "UIDPLUS",
+            vec![select(1, 3), search(" 7"), hear("UID STORE 7")],
+        ),
+        [
+            begin("UIDPLUS"),
+            vec![
+                select(1, 3),
+                answer("UID STORE 7", "{tag} OK x\r\n"),
+                answer("UID EXPUNGE 7", "{tag} OK x\r\n"),
+                hear("LOGOUT"),
+            ],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(imap(&script)).unwrap();
+    only(&session).delete().unwrap();
+    drop(session);
+    script.finish();
+
+    // Nor the second time: it is not known, not shown, and deleted when it is seen again.
+    let script = Script::new(vec![
+        lists(
+            "UIDPLUS",
+            vec![select(1, 3), search(" 7"), hear("UID STORE 7")],
+        ),
+        [begin("UIDPLUS"), vec![select(1, 3), hear("UID STORE 7")]].concat(),
+        [
+            begin("UIDPLUS"),
+            vec![
+                select(1, 3),
+                search(" 7"),
+                answer("UID STORE 7", "{tag} OK x\r\n"),
+                answer("UID EXPUNGE 7", "{tag} OK x\r\n"),
+                hear("LOGOUT"),
+            ],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(imap(&script)).unwrap();
+    assert_eq!(
+        only(&session).delete().unwrap_err().kind(),
+        ErrorKind::OutcomeUnknown
+    );
+    assert!(session.inbox().messages().unwrap().is_empty());
+    drop(session);
+    script.finish();
+}
+
+#[test]
+fn a_deletion_that_is_refused_is_an_error_and_the_message_stays() {
+    let script = Script::new(vec![lists(
+        "UIDPLUS",
+        vec![
+            select(1, 3),
+            search(" 7"),
+            answer("UID STORE", "{tag} NO [READ-ONLY] no\r\n"),
+            select(1, 3),
+            search(" 7"),
+            hear("LOGOUT"),
+        ],
+    )]);
+    let session = log_on(imap(&script)).unwrap();
+    assert_eq!(
+        only(&session).delete().unwrap_err().kind(),
+        ErrorKind::NoAccess
+    );
+    assert_eq!(session.inbox().count().unwrap(), 1);
+    drop(session);
+    script.finish();
+}
+
+#[test]
+fn a_list_during_which_messages_go_is_made_again() {
+    let pieces = |first: &str| vec![select(60_000, 3), answer("UID SEARCH 1:50000", first)];
+    let script = Script::new(vec![
+        [
+            begin("X"),
+            pieces("* SEARCH 1\r\n* 5 EXPUNGE\r\n{tag} OK x\r\n"),
+            pieces("* SEARCH 1\r\n{tag} OK x\r\n"),
+            vec![
+                answer("UID SEARCH 50001:60000", "* SEARCH 2\r\n{tag} OK x\r\n"),
+                hear("LOGOUT"),
+            ],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(imap(&script)).unwrap();
+    assert_eq!(session.inbox().count().unwrap(), 2);
+    drop(session);
+    script.finish();
+}
+
+#[test]
+fn a_message_is_as_long_as_it_is_whatever_is_said() {
+    let block = 256 * 1024;
+    let body = "x".repeat(70) + "\r\n";
+    let letter = format!("Subject: long\r\n\r\n{}", body.repeat(10_000));
+    let whole = letter.len();
+    for said in [10, 300_000, whole, whole + 1, 10_000_000] {
+        let part = |start: usize, count: usize| {
+            let part = &letter[start.min(whole)..(start + count).min(whole)];
+            format!(
+                "* 1 FETCH (UID 7 BODY[]<{start}> {{{}}}\r\n{part})\r\n{{tag}} OK x\r\n",
+                part.len()
+            )
+        };
+        let mut heads = part(0, 16 * 1024);
+        heads = heads.replacen("UID 7", &format!("UID 7 RFC822.SIZE {said}"), 1);
+        // Whatever piece is asked for is given: they are heard in any order.
+        let mut steps = [
+            begin("X"),
+            vec![select(1, 3), search(" 7"), answer("UID FETCH 7", &heads)],
+        ]
+        .concat();
+        for start in offsets(said, whole, block) {
+            let wanted: &'static str = Box::leak(
+                format!("UID FETCH 7 (UID BODY.PEEK[]<{start}.{block}>)").into_boxed_str(),
+            );
+            steps.push(answer(wanted, &part(start, block)));
+        }
+        // It is no multipart for which a structure would be asked.
+        steps.push(Step::Stall);
+        let script = Script::new(vec![steps]);
+        let session = log_on(imap(&script)).unwrap();
+        let message = only(&session);
+        let mut source = Vec::new();
+        message.write_to(&mut source).unwrap();
+        assert!(
+            source == letter.as_bytes(),
+            "{said}: {} of {whole}",
+            source.len()
+        );
+        drop((message, session));
+        script.finish();
+    }
+}
+
+/// Where a reader asks, that begins at the end as it was said and then reads from the beginning.
+fn offsets(said: usize, whole: usize, block: usize) -> Vec<usize> {
+    let mut asked = vec![0];
+    let mut at = (said / block * block).max(block);
+    while at >= whole {
+        asked.push(at);
+        at -= block;
+    }
+    asked.push(at);
+    while at + block <= whole {
+        at += block;
+        asked.push(at);
+    }
+    let end = *asked.last().unwrap();
+    let mut reads: Vec<usize> = (block..whole).step_by(block).collect();
+    // The last block that was looked at is still held when reading comes to it at once.
+    if reads.first() == Some(&end) {
+        reads.remove(0);
+    }
+    asked.extend(reads);
+    asked
+}
+
+#[test]
+fn a_server_that_gives_all_where_a_piece_was_asked_ends_in_an_error() {
+    let all = "x".repeat(600_000);
+    let head = format!(
+        "* 1 FETCH (UID 7 RFC822.SIZE 600000 BODY[]<0> {{20000}}\r\n{})\r\n{{tag}} OK x\r\n",
+        &all[..20_000]
+    );
+    let whole = format!("* 1 FETCH (UID 7 BODY[] {{600000}}\r\n{all})\r\n{{tag}} OK x\r\n");
+    let script = Script::new(vec![
+        [
+            begin("X"),
+            vec![
+                select(1, 3),
+                search(" 7"),
+                answer("UID FETCH", &head),
+                answer("UID FETCH", &head),
+                answer("UID FETCH", &whole),
+            ],
+            vec![Step::Stall],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(imap(&script)).unwrap();
+    let error = only(&session).text().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network, "{error}");
+}
+
+#[test]
+fn a_cursor_goes_by_uid_and_not_by_what_comes_again() {
+    let heads = |uids: &[u32]| {
+        let all: String = uids.iter().map(|&uid| fetched(1, uid, LETTER)).collect();
+        answer("UID FETCH", &format!("{all}{{tag}} OK x\r\n"))
+    };
+    let script = Script::new(vec![
+        [
+            begin("X"),
+            vec![select(2, 3), search(" 7 9"), heads(&[7, 9])],
+            vec![select(2, 3), search(" 7 9")],
+            vec![select(3, 3), search(" 7 9 12"), heads(&[7, 9, 12])],
+            vec![select(1, 4), search(" 1"), heads(&[1])],
+            vec![hear("LOGOUT")],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(imap(&script)).unwrap();
+    let inbox = session.inbox();
+    let names = |since: &cdonts::Since| {
+        let name = |message: &cdonts::Message| message.file_name().display().to_string();
+        since.messages.iter().map(name).collect::<Vec<_>>()
+    };
+    let first = inbox.messages_since(&Cursor::default()).unwrap();
+    assert_eq!(names(&first), ["3.7", "3.9"]);
+    let again = inbox.messages_since(&first.cursor).unwrap();
+    assert!(again.messages.is_empty());
+    let next = inbox.messages_since(&again.cursor).unwrap();
+    assert_eq!(names(&next), ["3.12"]);
+    // Made anew, it begins from the beginning.
+    let anew = inbox.messages_since(&next.cursor).unwrap();
+    assert_eq!(names(&anew), ["4.1"]);
+    drop((session, inbox, first, again, next, anew));
+    script.finish();
+}
+
+#[cfg(target_os = "linux")]
+mod beside_dovecot {
+    use super::*;
+    use crate::dovecot::Dovecot;
+
+    fn server(dovecot: &Dovecot) -> MailServer {
+        let roots = Roots::Only(dovecot.certificate());
+        let imap = Imap::new("localhost")
+            .unwrap()
+            .port(dovecot.imaps)
+            .roots(&roots)
+            .unwrap();
+        MailServer::builder().inbox(imap).open().unwrap()
+    }
+
+    fn ann(server: &MailServer) -> Session {
+        Session::logon(server, Credentials::password(WHO, "annpw")).unwrap()
+    }
+
+    #[test]
+    fn errors_are_typed_and_starttls_works() {
+        let Some(dovecot) = Dovecot::start() else {
+            return;
+        };
+        dovecot.deliver("ann", LETTER.as_bytes());
+        let roots = Roots::Only(dovecot.certificate());
+        let implicit = || Imap::new("localhost").unwrap().port(dovecot.imaps);
+        let log_on = |imap: Imap, who: Credentials| {
+            Session::logon(&MailServer::builder().inbox(imap).open().unwrap(), who)
+        };
+        let password = |text: &str| Credentials::password(WHO, text);
+        let start_tls = implicit()
+            .port(dovecot.imap)
+            .security(Security::StartTls)
+            .unwrap();
+        let session = log_on(start_tls.roots(&roots).unwrap(), password("annpw")).unwrap();
+        assert_eq!(only(&session).text().unwrap(), "Hello.\r\n");
+        let trusted = || implicit().roots(&roots).unwrap();
+        let error = log_on(trusted(), password("wrong")).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.cdo_code()),
+            (ErrorKind::LogonFailed, CdoCode::LogonFailed)
+        );
+        let error = log_on(implicit(), password("annpw")).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.cdo_code()),
+            (ErrorKind::NotPrivate, CdoCode::NetworkError)
+        );
+        assert!(!format!("{error:?}").contains("annpw"));
+        let error = log_on(trusted(), Credentials::token(WHO, "no token")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LogonFailed);
+        log_on(trusted(), Credentials::token(WHO, token())).unwrap();
+    }
+
+    /// Signed with the key that the server was given.
+    fn token() -> String {
+        use base64::Engine;
+        use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+        let header = BASE64.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let claims = BASE64.encode(format!(
+            r#"{{"sub":"ann","email":"{WHO}","exp":{}}}"#,
+            now.as_secs() + 600
+        ));
+        let signed = format!("{header}.{claims}");
+        let signature = hmac_sha256(b"a-shared-secret-of-32-bytes-long", signed.as_bytes());
+        format!("{signed}.{}", BASE64.encode(signature))
+    }
+
+    fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
+        use sha2::{Digest, Sha256};
+        let pad = |with: u8| {
+            let mut block = [with; 64];
+            block
+                .iter_mut()
+                .zip(key)
+                .for_each(|(octet, key)| *octet ^= key);
+            block
+        };
+        let inner = Sha256::new()
+            .chain_update(pad(0x36))
+            .chain_update(text)
+            .finalize();
+        Sha256::new()
+            .chain_update(pad(0x5c))
+            .chain_update(inner)
+            .finalize()
+            .to_vec()
+    }
+
+    #[test]
+    fn a_session_that_is_cut_goes_on() {
+        let Some(dovecot) = Dovecot::start() else {
+            return;
+        };
+        for number in 0..3 {
+            dovecot.deliver(
+                "ann",
+                LETTER.replace("one", &format!("n{number}")).as_bytes(),
+            );
+        }
+        let session = ann(&server(&dovecot));
+        let messages = session.inbox().messages().unwrap();
+        dovecot.cut_sessions();
+        assert_eq!(messages.get(0).unwrap().subject(), "n0");
+        dovecot.cut_sessions();
+        messages.get(0).unwrap().delete().unwrap();
+        dovecot.cut_sessions();
+        assert_eq!(session.inbox().count().unwrap(), 2);
+    }
+
+    #[test]
+    fn a_new_validity_makes_every_old_message_gone() {
+        let Some(dovecot) = Dovecot::start() else {
+            return;
+        };
+        dovecot.deliver("ann", LETTER.as_bytes());
+        let session = ann(&server(&dovecot));
+        let message = only(&session);
+        dovecot.doveadm(&[
+            "mailbox",
+            "update",
+            "--uid-validity",
+            "1234567890",
+            "-u",
+            WHO,
+            "INBOX",
+        ]);
+        assert_eq!(message.delete().unwrap_err().kind(), ErrorKind::MessageGone);
+        assert_eq!(session.inbox().count().unwrap(), 1);
+    }
+
+    #[test]
+    fn the_text_beside_a_large_attachment_is_read_alone() {
+        let Some(dovecot) = Dovecot::start() else {
+            return;
+        };
+        let line = "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4\r\n";
+        let letter = format!(
+            "From: a@example.net\r\nSubject: large\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/mixed; boundary=m\r\n\r\npreamble\r\n--m\r\n\
+             Content-Type: multipart/alternative; boundary=a\r\n\r\n\
+             --a\r\n\r\nThe text.\r\n--a\r\nContent-Type: text/html\r\n\r\n<p>x</p>\r\n--a--\r\n\
+             --m\r\nContent-Type: image/png; name=big.png\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+             {}--m--\r\nepilogue\r\n",
+            line.repeat(200_000)
+        );
+        dovecot.deliver("ann", letter.as_bytes());
+        let proxy = Proxy::new(dovecot.imap);
+        let imap = Imap::plain("127.0.0.1").port(proxy.port);
+        let server = MailServer::builder().inbox(imap).open().unwrap();
+        let session = ann(&server);
+        let message = only(&session);
+        assert_eq!(message.text().unwrap(), "The text.");
+        assert_eq!(message.html_text().unwrap(), "<p>x</p>");
+        let attachments = message.attachments().unwrap();
+        assert_eq!(attachments.len(), 1);
+        let came = proxy.came();
+        assert!(came < 2_000_000, "{came} octets of {}", letter.len());
+        let mut octets = Vec::new();
+        let attachment = attachments.get(0).unwrap();
+        attachment.write_to(&mut octets).unwrap();
+        assert!(attachment.name() == "big.png" && octets == "x".repeat(39 * 200_000).as_bytes());
+        let mut source = Vec::new();
+        message.write_to(&mut source).unwrap();
+        assert!(
+            String::from_utf8(source)
+                .unwrap()
+                .ends_with(&letter[letter.len() - 1000..])
+        );
+    }
+
+    /// Counts what a server says.
+    struct Proxy {
+        port: u16,
+        came: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    }
+
+    impl Proxy {
+        fn new(to: u16) -> Self {
+            use std::io::{Read, Write};
+            use std::sync::atomic::{AtomicUsize, Ordering};
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let came = std::sync::Arc::new(AtomicUsize::new(0));
+            let counted = std::sync::Arc::clone(&came);
+            std::thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                let mut server = std::net::TcpStream::connect(("127.0.0.1", to)).unwrap();
+                let (mut from, mut up) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut up));
+                let mut block = [0; 16384];
+                while let Ok(count @ 1..) = server.read(&mut block) {
+                    counted.fetch_add(count, Ordering::Relaxed);
+                    if client.write_all(&block[..count]).is_err() {
+                        break;
+                    }
+                }
+            });
+            Self { port, came }
+        }
+
+        fn came(&self) -> usize {
+            self.came.load(std::sync::atomic::Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn messages_are_not_marked_as_read() {
+        let Some(dovecot) = Dovecot::start() else {
+            return;
+        };
+        dovecot.deliver("ann", LETTER.as_bytes());
+        let session = ann(&server(&dovecot));
+        only(&session).text().unwrap();
+        let mut source = Vec::new();
+        only(&session).write_to(&mut source).unwrap();
+        let flags = dovecot.doveadm(&["fetch", "-u", WHO, "flags", "mailbox", "INBOX"]);
+        assert!(!flags.contains("Seen"), "{flags}");
+    }
+
+    #[cfg(feature = "watch")]
+    #[test]
+    fn a_watch_is_told_by_idle() {
+        let Some(dovecot) = Dovecot::start() else {
+            return;
+        };
+        dovecot.deliver("ann", LETTER.as_bytes());
+        let session = ann(&server(&dovecot));
+        let mut watch = session.inbox().watch().unwrap();
+        assert!(
+            watch
+                .next_within(Duration::from_millis(700))
+                .unwrap()
+                .is_none()
+        );
+        dovecot.deliver("ann", LETTER.replace("one", "two").as_bytes());
+        let message = watch.next_within(Duration::from_secs(20)).unwrap().unwrap();
+        assert_eq!(message.subject(), "two");
+        dovecot.cut_sessions();
+        dovecot.deliver("ann", LETTER.replace("one", "three").as_bytes());
+        let message = watch.next_within(Duration::from_secs(60)).unwrap().unwrap();
+        assert_eq!(message.subject(), "three");
+    }
+}
