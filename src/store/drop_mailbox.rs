@@ -114,12 +114,11 @@ impl StoredMessage for DropOrigin {
         self.entry.relative_path()
     }
 
-    /// A name can come again with another file.
+    /// A name can come again with another file, and a file of a Maildir be renamed.
     fn key(&self) -> Vec<u8> {
         let stamp = self.entry.stamp;
-        let name = self.name().into_os_string().into_encoded_bytes();
         [
-            &name[..],
+            self.store.base(&self.entry.name),
             &stamp.inode.to_le_bytes(),
             &stamp.size.to_le_bytes(),
         ]
