@@ -1,4 +1,5 @@
-//! Lists, saves and deletes the messages of one address in a drop directory.
+//! Lists, saves and deletes the messages of one address: in a drop directory, a Maildir or on a
+//! mail server.
 
 #![allow(
     clippy::disallowed_methods,
@@ -11,18 +12,22 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use cdonts::{MailServer, Message, Profile, Session, time};
-use common::{Args, Failure, escaped, message_json};
+use common::{Args, Failure, escaped, message_json, store};
 
 const USAGE: &str = "inbox --drop DIR --address A \
     [--profile iis-drop|postfix|exim|opensmtpd|dovecot|none|header-fallback] [--dot-stuffed] \
-    [--settle MS] [--state DIR] [--json] [--delete FILE] [--save DIR]";
+    [--settle MS] [--state DIR] [--json] [--delete FILE] [--save DIR]\n       \
+    inbox --store STORE [--json] [--delete FILE] [--save DIR]";
 
 fn main() -> Result<(), Failure> {
-    let options = [
-        "drop", "address", "profile", "settle", "state", "delete", "save",
-    ];
-    let args = Args::parse(USAGE, &options, &["dot-stuffed", "json"]);
-    let session = Session::logon_smtp(&open(&args)?, "", args.need("address")?)?;
+    let mut options = vec!["drop", "profile", "settle", "state", "delete", "save"];
+    options.extend(store::OPTIONS);
+    let usage = format!("{USAGE}\n       where STORE is {}", store::USAGE);
+    let args = Args::parse(&usage, &options, &["dot-stuffed", "json"]);
+    let session = match args.get("store") {
+        Some(place) => store::log_on(&args, place)?,
+        None => Session::logon_smtp(&open(&args)?, "", args.need("address")?)?,
+    };
 
     if let Some(wanted) = args.get("delete") {
         let messages = session.inbox().messages()?;

@@ -1,18 +1,35 @@
-//! Reads message files outside any drop directory.
+//! Reads message files outside any drop directory, or all messages of a store.
 
 mod common;
 
 use std::io::BufRead;
 use std::path::Path;
 
-use cdonts::{MessageFile, time};
-use common::{Args, Failure, escaped, message_json};
+use cdonts::{Message, MessageFile, time};
+use common::{Args, Failure, escaped, message_json, store};
 use serde_json::json;
 
-const USAGE: &str = "read [--json] [--content] FILE... (paths on standard input without any)";
+const USAGE: &str = "read [--json] [--content] FILE... (paths on standard input without any)\n       \
+    read --store STORE [--json] [--content]";
 
 fn main() -> Result<(), Failure> {
-    let args = Args::parse(USAGE, &[], &["json", "content"]);
+    let usage = format!("{USAGE}\n       where STORE is {}", store::USAGE);
+    let args = Args::parse(&usage, &store::OPTIONS, &["json", "content"]);
+    if let Some(place) = args.get("store") {
+        let session = store::log_on(&args, place)?;
+        for message in session.inbox().stream()? {
+            let message = message?;
+            let name = message.file_name();
+            let read = in_memory(&message);
+            read.map_or_else(
+                |error| failed(&args, &escaped(&name), &error),
+                |read| {
+                    show_message(&args, &escaped(&name), &name, &read);
+                },
+            );
+        }
+        return Ok(());
+    }
     if args.rest.is_empty() {
         for path in std::io::stdin().lock().lines() {
             show(&args, &path?);
@@ -24,26 +41,42 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// As a file would hold it.
+fn in_memory(message: &Message) -> cdonts::Result<MessageFile> {
+    let mut source = Vec::new();
+    message.write_to(&mut source)?;
+    MessageFile::from_bytes(source)
+}
+
 fn show(args: &Args, path: &str) {
     let name = Path::new(path).file_name().unwrap_or_default();
-    let value: cdonts::Result<_> = MessageFile::open(path).and_then(|message| {
-        if args.is_on("json") {
-            message_json!(&message, escaped(Path::new(name)), args.is_on("content"))
-        } else {
-            print(path, &message)?;
-            Ok(json!(null))
-        }
-    });
+    match MessageFile::open(path) {
+        Ok(message) => show_message(args, path, Path::new(name), &message),
+        Err(error) => failed(args, path, &error),
+    }
+}
+
+fn failed(args: &Args, path: &str, error: &cdonts::Error) {
+    if args.is_on("json") {
+        println!("{}", json!({ "path": path, "error": error.to_string() }));
+    } else {
+        eprintln!("{path}: {error}");
+    }
+}
+
+fn show_message(args: &Args, path: &str, name: &Path, message: &MessageFile) {
+    let value: cdonts::Result<_> = if args.is_on("json") {
+        message_json!(message, escaped(name), args.is_on("content"))
+    } else {
+        print(path, message).map(|()| json!(null))
+    };
     match value {
         Ok(mut value) if args.is_on("json") => {
             value["path"] = path.into();
             println!("{value}");
         }
         Ok(_) => {}
-        Err(error) if args.is_on("json") => {
-            println!("{}", json!({ "path": path, "error": error.to_string() }));
-        }
-        Err(error) => eprintln!("{path}: {error}"),
+        Err(error) => failed(args, path, &error),
     }
 }
 

@@ -155,3 +155,150 @@ fn an_imap_mailbox_conforms() {
         server,
     });
 }
+
+/// What the program `inbox` or `read` prints of a store, as JSON, but for the names of messages.
+#[cfg(target_os = "linux")]
+fn printed(program: &str, args: &[&str]) -> Vec<serde_json::Value> {
+    let path = std::env::current_exe().unwrap();
+    let path = path
+        .parent()
+        .unwrap()
+        .with_file_name("examples")
+        .join(program);
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build --examples`",
+        path.display()
+    );
+    let output = std::process::Command::new(path)
+        .args(args)
+        .arg("--json")
+        .env("CDONTS_PASSWORD", "annpw")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && told.is_empty(),
+        "{args:?}: {told}"
+    );
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let without_name = |line: &str| {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        let object = value.as_object_mut().unwrap();
+        object.shift_remove("file");
+        object.shift_remove("path");
+        value
+    };
+    lines.lines().map(without_name).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_same_programs_print_the_same_of_the_same_messages() {
+    let Some(dovecot) = dovecot::Dovecot::start() else {
+        return;
+    };
+    dovecot.fill("ann", 0);
+    let maildir = dovecot.maildir("ann");
+    let drop = support::Root::new();
+    let mut files: Vec<_> = walkdir::WalkDir::new("tests/data/mime")
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "eml"))
+        .collect();
+    files.sort();
+    assert!(files.len() > 20, "{}", files.len());
+    for (number, path) in files.iter().enumerate() {
+        let message = std::fs::read(path).unwrap();
+        // As servers deliver it: line ends as in mail, a field of theirs on top.
+        let text = message.split(|&byte| byte == b'\n');
+        let lines = text.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let message = lines.collect::<Vec<_>>().join(&b"\r\n"[..]);
+        let message = [
+            &message[..],
+            if message.ends_with(b"\n") {
+                b""
+            } else {
+                b"\r\n"
+            },
+        ]
+        .concat();
+        let received = b"Received: from a by b; Tue, 24 Nov 2026 10:00:00 +0000\r\n";
+        let own = b"Return-Path: <sam@example.net>\r\nDelivered-To: ann@example.com\r\n";
+        let name = format!("1700000000.M{number:06}.host");
+        std::fs::write(
+            maildir.join("new").join(name),
+            [&own[..], received, &message].concat(),
+        )
+        .unwrap();
+        let iis = b"x-sender: sam@example.net\r\nx-receiver: ann@example.com\r\n";
+        std::fs::write(
+            drop.join(format!("Drop/{number:06}.eml")),
+            [&iis[..], received, &message].concat(),
+        )
+        .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let (drop, maildir) = (drop.join("Drop"), maildir.display().to_string());
+    let of_drop = printed(
+        "inbox",
+        &[
+            "--drop",
+            drop.to_str().unwrap(),
+            "--address",
+            "ann@example.com",
+            "--settle",
+            "0",
+        ],
+    );
+    assert_eq!(of_drop.len(), files.len());
+    let certificate = dovecot.path("cert.pem").display().to_string();
+    let maildir = format!("maildir:{maildir}");
+    let pop3 = format!("pop3://ann@example.com@localhost:{}", dovecot.pop3s);
+    let imap = format!("imap://ann@example.com@localhost:{}", dovecot.imap);
+    let stores: [&[&str]; 3] = [
+        &["--store", &maildir, "--address", "ann@example.com"],
+        &["--store", &pop3, "--ca", &certificate],
+        &[
+            "--store",
+            &imap,
+            "--ca",
+            &certificate,
+            "--security",
+            "starttls",
+        ],
+    ];
+    let read = printed("read", stores[0]);
+    for store in stores {
+        let of_store = printed("inbox", store);
+        for (at, (one, other)) in of_store.iter().zip(&of_drop).enumerate() {
+            assert_eq!(one, other, "{store:?}: {}", files[at].display());
+        }
+        assert_eq!(of_store.len(), of_drop.len(), "{store:?}");
+        assert_eq!(printed("read", store), read, "{store:?}");
+    }
+    let wrong = std::process::Command::new(
+        std::env::current_exe()
+            .unwrap()
+            .parent()
+            .unwrap()
+            .with_file_name("examples")
+            .join("inbox"),
+    )
+    .args([
+        "--store",
+        &imap,
+        "--ca",
+        &certificate,
+        "--security",
+        "starttls",
+    ])
+    .env("CDONTS_PASSWORD", "secret")
+    .output()
+    .unwrap();
+    let told = String::from_utf8_lossy(&wrong.stderr);
+    assert!(
+        !wrong.status.success() && told.contains("credentials") && !told.contains("secret"),
+        "{told}"
+    );
+}

@@ -7,6 +7,8 @@
     reason = "each program uses its part"
 )]
 
+pub mod store;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
