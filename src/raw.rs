@@ -15,7 +15,7 @@ use crate::recipients::{Recipient, RecipientType};
 use crate::sent::Sent;
 use crate::server::MailServer;
 use crate::state::new_id;
-use crate::transport::{self, Outgoing, check_envelope, no_way, received};
+use crate::transport::{self, Outgoing, check_envelope, received};
 
 /// Who sends a message and who gets it, apart from what its header says (RFC 5321 section 2.3.1).
 ///
@@ -82,9 +82,7 @@ impl Outbox {
     pub fn send_raw(&self, envelope: &Envelope, message: impl AsRef<[u8]>) -> Result<Sent> {
         let server = self.session().server();
         let spool = server.spool();
-        if spool.pickup.is_none() && spool.local_domains.is_empty() {
-            return Err(no_way());
-        }
+        spool.check_way(self.session().credentials())?;
         let message = message.as_ref();
         if message.len() as u64 > spool.limits.message {
             return Err(Limits::exceeded("message", spool.limits.message));

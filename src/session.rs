@@ -121,9 +121,8 @@ impl Session {
             )
             .with_field("Address"));
         }
-        let way = server.spool().outbox.as_ref();
-        if credentials.is_none() && way.is_some_and(|way| way.needs_credentials()) {
-            return Err(no_credentials());
+        if server.spool().outbox.is_some() {
+            server.spool().check_way(credentials.as_ref())?;
         }
         let address = checked.to_string();
         let mailbox = server.open_mailbox(&LogOn {
@@ -260,11 +259,5 @@ impl Session {
 pub(crate) fn no_inbox() -> Error {
     let message = "the mail server has nothing to read from; set a directory with `drop_dir`, or \
                    another store with `inbox`";
-    Error::new(ErrorKind::Configuration, message)
-}
-
-pub(crate) fn no_credentials() -> Error {
-    let message = "the way out asks for credentials: log on with `Session::logon`, or give it some \
-                   of its own";
     Error::new(ErrorKind::Configuration, message)
 }

@@ -1,5 +1,11 @@
 //! The same program over every store: one suite of checks, unchanged.
-#![cfg(all(feature = "maildir", feature = "pop3", feature = "imap"))]
+#![cfg(all(
+    feature = "maildir",
+    feature = "pop3",
+    feature = "imap",
+    feature = "smtp",
+    feature = "sendmail"
+))]
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 #[path = "support/conformance.rs"]
@@ -7,13 +13,19 @@ mod conformance;
 #[cfg(target_os = "linux")]
 #[path = "support/dovecot.rs"]
 mod dovecot;
+#[cfg(target_os = "linux")]
+#[path = "support/postfix.rs"]
+mod postfix;
 mod support;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cdonts::{Credentials, Durability, Imap, MailServer, Maildir, Pop3, Roots, Session};
-use conformance::{Fixture, conforms};
+use cdonts::{
+    Credentials, Durability, Imap, MailServer, MailServerBuilder, Maildir, Pop3, Roots, Sendmail,
+    Session, Smtp,
+};
+use conformance::{Fixture, conforms, sends};
 
 struct Drop {
     server: MailServer,
@@ -50,7 +62,9 @@ fn a_drop_conforms() {
         .durability(Durability::Atomic)
         .open_temporary()
         .unwrap();
-    conforms(&Drop { server });
+    let drop = Drop { server };
+    conforms(&drop);
+    sends(&drop);
 }
 
 struct Maildirs {
@@ -301,4 +315,115 @@ fn the_same_programs_print_the_same_of_the_same_messages() {
         !wrong.status.success() && told.contains("credentials") && !told.contains("secret"),
         "{told}"
     );
+}
+
+/// The `sendmail` of a Postfix that is not the machine's.
+#[cfg(target_os = "linux")]
+fn sendmail_of(postfix: &postfix::Postfix) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let program = postfix.path("sendmail");
+    let script = format!(
+        "#!/bin/sh\nexec /usr/sbin/sendmail -C {} \"$@\"\n",
+        postfix.path("pf").display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+/// Each way out of the machine's own Postfix, and each store that it delivers into.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_sent_by_each_way_out_arrives_in_each_store() {
+    let Some(dovecot) = dovecot::Dovecot::start() else {
+        return;
+    };
+    let lmtp = format!("virtual_transport = lmtp:inet:127.0.0.1:{}", dovecot.lmtp);
+    let Some(postfix) = postfix::Postfix::start(&[&lmtp], "") else {
+        return;
+    };
+    let roots = Roots::Only(dovecot.certificate());
+    let stores = || -> [MailServerBuilder; 3] {
+        let imap = Imap::new("localhost")
+            .unwrap()
+            .port(dovecot.imaps)
+            .roots(&roots)
+            .unwrap();
+        let pop3 = Pop3::new("localhost")
+            .unwrap()
+            .port(dovecot.pop3s)
+            .roots(&roots)
+            .unwrap();
+        let pattern = dovecot.path("home/{user}/Maildir").display().to_string();
+        let maildir = MailServer::builder()
+            .inbox(Maildir::new(pattern))
+            .authenticate(|who| who.is_password(&format!("{}pw", &who.user()[..3])));
+        let poll = std::time::Duration::from_millis(200);
+        [
+            MailServer::builder().inbox(imap.poll_every(poll)),
+            MailServer::builder().inbox(pop3.poll_every(poll)),
+            maildir,
+        ]
+    };
+    let by_smtp = || Smtp::plain("127.0.0.1").port(postfix.port);
+    let program = sendmail_of(&postfix);
+    let by_sendmail = || Sendmail::at(&program);
+    for user in ["ann", "bob"] {
+        dovecot.fill(user, 0);
+    }
+    for builder in stores() {
+        let server = builder.outbox(by_smtp()).open().unwrap();
+        sends(&OnDovecot {
+            dovecot: &dovecot,
+            server,
+        });
+    }
+    for builder in stores() {
+        let server = builder.outbox(by_sendmail()).open().unwrap();
+        sends(&OnDovecot {
+            dovecot: &dovecot,
+            server,
+        });
+    }
+}
+
+/// Postfix itself delivers into the Maildirs that are read.
+#[cfg(target_os = "linux")]
+#[test]
+fn maildirs_that_postfix_fills_are_read() {
+    let maps =
+        "virtual_mailbox_maps = inline:{ {ann@example.com = ann/}, {bob@example.com = bob/} }";
+    let Some(postfix) = postfix::Postfix::start(&[maps], "") else {
+        return;
+    };
+    for user in ["ann", "bob"] {
+        for name in ["new", "cur", "tmp"] {
+            std::fs::create_dir_all(postfix.path("mail").join(user).join(name)).unwrap();
+        }
+    }
+    let chowned = std::process::Command::new("chown")
+        .args(["-R", "nobody"])
+        .arg(postfix.path("mail"))
+        .status();
+    assert!(chowned.unwrap().success());
+    let server = MailServer::builder()
+        .inbox(Maildir::new(
+            postfix.path("mail/{user}").display().to_string(),
+        ))
+        .outbox(Smtp::plain("127.0.0.1").port(postfix.port))
+        .open()
+        .unwrap();
+    struct OnPostfix(MailServer);
+    impl Fixture for OnPostfix {
+        fn log_on(&self) -> Session {
+            Session::logon_smtp(&self.0, "Ann", "ann@example.com").unwrap()
+        }
+
+        fn log_on_other(&self) -> Session {
+            Session::logon_smtp(&self.0, "Bob", "bob@example.com").unwrap()
+        }
+
+        fn deliver(&self, _: &str) {}
+    }
+    sends(&OnPostfix(server));
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::counters::Counters;
 use super::queue::Queue;
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::Address;
 use crate::fs::{Dir, Modes, Probe};
@@ -66,6 +67,21 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
+    /// Whether anything can be sent by whoever has these credentials: asked before anything else.
+    pub(crate) fn check_way(&self, credentials: Option<&Credentials>) -> Result<()> {
+        let has_way = self.pickup.is_some() || self.queue.is_some() || self.outbox.is_some();
+        if !has_way && self.local_domains.is_empty() {
+            return Err(crate::transport::no_way());
+        }
+        let way = self.outbox.as_ref();
+        if credentials.is_none() && way.is_some_and(|way| way.needs_credentials()) {
+            let message = "the way out asks for credentials: log on with `Session::logon`, or give \
+                           it some of its own";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        Ok(())
+    }
+
     pub(crate) fn is_local(&self, address: &Address) -> bool {
         self.local_domains
             .iter()

@@ -15,7 +15,7 @@ use crate::format::uuencode;
 use crate::limits::Limits;
 use crate::message_format::{EncodingMethod, MessageFormat};
 use crate::recipients::{Recipient, RecipientType};
-use crate::transport::{check_ascii, check_envelope, no_way};
+use crate::transport::{check_ascii, check_envelope};
 
 /// A draft whose values are known to be good.
 pub(super) struct Checked {
@@ -31,17 +31,7 @@ pub(super) struct Checked {
 impl Checked {
     pub(super) fn new(draft: &Draft) -> Result<Self> {
         let spool = draft.server.spool();
-        let has_way = spool.pickup.is_some() || spool.queue.is_some() || spool.outbox.is_some();
-        if !has_way && spool.local_domains.is_empty() {
-            return Err(no_way());
-        }
-        let needs_credentials = spool
-            .outbox
-            .as_ref()
-            .is_some_and(|way| way.needs_credentials());
-        if needs_credentials && draft.credentials.is_none() {
-            return Err(crate::session::no_credentials());
-        }
+        spool.check_way(draft.credentials.as_ref())?;
         if draft.from.name().is_empty() && draft.from.address().is_empty() {
             let message = "the message has no sender; set one";
             return Err(Error::new(ErrorKind::MissingField, message).with_field("From"));

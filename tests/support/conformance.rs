@@ -370,3 +370,117 @@ fn a_log_off_loses_nothing(fixture: &dyn Fixture) {
     session.logoff();
     assert_eq!(subjects(&fixture.log_on()), ["kept"]);
 }
+
+/// What is sent by a program that is logged on, whatever way out its server has, comes into the
+/// Inboxes of ann and bob.
+pub(crate) fn sends(fixture: &dyn Fixture) {
+    let (ann, bob) = (fixture.log_on(), fixture.log_on_other());
+    for session in [&ann, &bob] {
+        session.inbox().messages().unwrap().delete_all().unwrap();
+    }
+    let arrives = |session: &Session, subject: &str| {
+        let wanted = |message: &Message| message.subject() == subject;
+        session
+            .inbox()
+            .wait_for_message(wanted, Duration::from_secs(30))
+            .unwrap()
+    };
+    let mut draft = ann
+        .outbox()
+        .messages()
+        .add("By draft: Grüße", "Hallöchen.\r\n.\r\nEnde.\r\n");
+    draft
+        .recipients_mut()
+        .add("Ann", "ann@example.com", cdonts::RecipientType::To);
+    draft
+        .recipients_mut()
+        .add("", "bob@example.com", cdonts::RecipientType::Bcc);
+    let octets: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    draft
+        .attachments_mut()
+        .add_bytes("data.bin", octets.clone());
+    let sent = draft.send().unwrap();
+    for session in [&ann, &bob] {
+        let message = arrives(session, "By draft: Grüße");
+        assert_eq!(
+            message.text().unwrap().replace("\r\n", "\n"),
+            "Hallöchen.\n.\nEnde.\n"
+        );
+        assert_eq!(
+            message
+                .attachments()
+                .unwrap()
+                .get(0)
+                .unwrap()
+                .read()
+                .unwrap(),
+            octets
+        );
+        assert_eq!(message.sender().address(), "ann@example.com");
+        let id = message
+            .headers()
+            .unwrap()
+            .get("Message-ID")
+            .unwrap()
+            .value()
+            .to_owned();
+        assert_eq!(id, sent.message_id());
+        assert!(
+            !source(&message).contains("bob@example.com"),
+            "a blind recipient is shown"
+        );
+        assert_eq!(message.delivered_to(), session.address());
+    }
+    // What lettre has composed.
+    let composed = lettre::Message::builder()
+        .from("Ann <ann@example.com>".parse().unwrap())
+        .to("Bob <bob@example.com>".parse().unwrap())
+        .subject("By lettre")
+        .body("From lettre.".to_owned())
+        .unwrap();
+    let recipients = composed.envelope().to().iter().map(ToString::to_string);
+    let envelope = cdonts::Envelope::new("ann@example.com", recipients);
+    ann.outbox()
+        .send_raw(&envelope, composed.formatted())
+        .unwrap();
+    let message = arrives(&bob, "By lettre");
+    assert_eq!(message.text().unwrap().trim(), "From lettre.");
+    // Many together, and an answer to one of them.
+    let drafts = (0..5).map(|number| {
+        let mut draft = ann
+            .outbox()
+            .messages()
+            .add(format!("{number} of many"), "Many.");
+        draft
+            .recipients_mut()
+            .add("", "bob@example.com", cdonts::RecipientType::To);
+        draft
+    });
+    for result in ann.outbox().send_all(drafts) {
+        result.unwrap();
+    }
+    for number in 0..5 {
+        let message = arrives(&bob, &format!("{number} of many"));
+        if number == 0 {
+            message.reply(&bob).unwrap().send().unwrap();
+        }
+    }
+    assert_eq!(
+        arrives(&ann, "Re: 0 of many").sender().address(),
+        "bob@example.com"
+    );
+    // Nothing half done: what cannot go is refused as a whole and given back.
+    let mut draft = ann.outbox().messages().add("Never", "x");
+    draft
+        .recipients_mut()
+        .add("", "bob@example.com", cdonts::RecipientType::To);
+    draft
+        .recipients_mut()
+        .add("", "no address", cdonts::RecipientType::Cc);
+    let error = draft.send().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.field()),
+        (ErrorKind::InvalidAddress, Some("Cc"))
+    );
+    assert_eq!(error.into_draft().subject(), "Never");
+}

@@ -149,6 +149,7 @@ impl Postfix {
         self.dir.path().join(name)
     }
 
+    #[allow(dead_code, reason = "each test file uses its part")]
     pub(crate) fn certificate(&self) -> Vec<u8> {
         std::fs::read(self.path("cert.pem")).unwrap()
     }
