@@ -1,5 +1,6 @@
 //! The two folders: Inbox and Outbox.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::draft::Draft;
@@ -206,7 +207,8 @@ impl Inbox {
         Since::read(&self.0, cursor)
     }
 
-    /// Waits for a message that `accept` takes, also among those that are there already.
+    /// Waits for a message that `accept` takes, also among those that are there already. It is asked
+    /// about each message once.
     ///
     /// ```
     /// # fn main() -> cdonts::Result<()> {
@@ -230,18 +232,27 @@ impl Inbox {
         timeout: Duration,
     ) -> Result<Message> {
         let begin = Instant::now();
-        let mut pause = Duration::from_millis(5);
+        let (mut refused, mut waiter) = (HashSet::new(), None);
         loop {
-            if let Some(message) = self.messages()?.into_iter().find(|message| accept(message)) {
-                return Ok(message);
+            let messages = self.messages()?;
+            for (at, key) in messages.keys().enumerate() {
+                if !refused.contains(&key) {
+                    if let Some(message) = messages.get(at).filter(&mut accept) {
+                        return Ok(message);
+                    }
+                    refused.insert(key);
+                }
             }
             let left = timeout.saturating_sub(begin.elapsed());
             if left.is_zero() {
                 let message = "no such message came in time";
                 return Err(Error::new(ErrorKind::TimedOut, message));
             }
-            std::thread::sleep(pause.min(left));
-            pause = (pause * 2).min(Duration::from_millis(250));
+            match &mut waiter {
+                // What comes before it is at work is seen by another look.
+                none @ None => *none = Some(self.0.mailbox()?.waiter()),
+                Some(waiter) => waiter.wait(left),
+            }
         }
     }
 }

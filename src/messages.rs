@@ -99,7 +99,6 @@ impl Messages {
     }
 
     /// What tells each from all that ever were, without making them.
-    #[cfg(feature = "watch")]
     pub(crate) fn keys(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         let listing = &self.snapshot.listing;
         (0..listing.len()).filter_map(|at| Some(listing.get(at)?.key()))

@@ -49,6 +49,8 @@ fn only_log_on() -> Vec<Step> {
 /// A session that lists these messages, and goes on with other steps.
 fn lists(ids: &str, sizes: &str, more: Vec<Step>) -> Vec<Step> {
     let mut steps = begin("TOP\r\nUIDL\r\n");
+    let count = sizes.matches('\n').count();
+    steps.push(answer("STAT", &format!("+OK {count} 1000\r\n")));
     steps.push(answer("UIDL", &format!("+OK\r\n{ids}.\r\n")));
     steps.push(answer("LIST", &format!("+OK\r\n{sizes}.\r\n")));
     steps.extend(more);
@@ -357,6 +359,7 @@ fn a_listing_that_could_not_read_a_message_does_not_let_it_be_deleted() {
 fn without_unique_ids_messages_are_known_in_their_session_alone() {
     let without = |more: Vec<Step>| {
         let mut steps = begin("TOP\r\n");
+        steps.push(answer("STAT", "+OK 2 18\r\n"));
         steps.push(answer("UIDL", "-ERR\r\n"));
         steps.push(answer("LIST", "+OK\r\n1 9\r\n2 9\r\n.\r\n"));
         steps.extend(more);

@@ -105,7 +105,9 @@ impl Mailbox for DropMailbox {
         #[cfg(feature = "watch")]
         return Box::new(super::told::Told::new(self.store.directories()));
         #[cfg(not(feature = "watch"))]
-        Box::new(super::mailbox::Poll(std::time::Duration::from_millis(250)))
+        Box::new(super::mailbox::Poll::soon(
+            std::time::Duration::from_millis(250),
+        ))
     }
 }
 

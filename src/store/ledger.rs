@@ -124,6 +124,11 @@ impl Ledger {
 pub(super) struct Noted(HashSet<String>);
 
 impl Noted {
+    #[cfg(feature = "pop3")]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a message that is there is to be deleted; what is left was not seen.
     pub(super) fn take(&mut self, key: &[u8]) -> bool {
         !self.0.is_empty() && self.0.remove(&Ledger::name(key))

@@ -179,7 +179,7 @@ pub trait Mailbox: fmt::Debug + Send + Sync {
 
     /// What tells that there may be something new.
     fn waiter(&self) -> Box<dyn Waiter> {
-        Box::new(Poll(Duration::from_secs(5)))
+        Box::new(Poll::every(Duration::from_secs(5)))
     }
 
     /// The session is over: what is held open for it can go.
@@ -193,11 +193,33 @@ pub trait Waiter: Send {
 }
 
 /// Looks again after a while.
-pub(crate) struct Poll(pub(crate) Duration);
+pub(super) struct Poll {
+    pause: Duration,
+    longest: Duration,
+}
+
+impl Poll {
+    pub(super) fn every(time: Duration) -> Self {
+        Self {
+            pause: time,
+            longest: time,
+        }
+    }
+
+    /// At first soon, then more and more seldom, for what costs little.
+    #[cfg(not(feature = "watch"))]
+    pub(super) fn soon(longest: Duration) -> Self {
+        Self {
+            pause: Duration::from_millis(5),
+            longest,
+        }
+    }
+}
 
 impl Waiter for Poll {
     fn wait(&mut self, most: Duration) {
-        std::thread::sleep(self.0.min(most));
+        std::thread::sleep(self.pause.min(most));
+        self.pause = self.longest.min(self.pause * 2);
     }
 }
 

@@ -17,12 +17,18 @@ use crate::store::endpoint::Endpoint;
 
 /// What a server answers to a command.
 pub(super) enum Answer {
-    Yes,
+    Yes(String),
     No(String),
 }
 
 /// Messages by their numbers in the session, and what is told of each.
 pub(super) type Numbered = Vec<(u32, Vec<u8>)>;
+
+/// What a listing is made of.
+pub(super) struct Head {
+    pub(super) size: u64,
+    pub(super) section: Vec<u8>,
+}
 
 /// What a server can do, as it says.
 #[derive(Debug, Default)]
@@ -66,7 +72,7 @@ impl Open {
         };
         let mut dialogue = open.on(endpoint);
         match dialogue.answer()? {
-            Answer::Yes => {}
+            Answer::Yes(_) => {}
             Answer::No(text) => return Err(dialogue.refused(&text)),
         }
         dialogue.ask_capabilities()?;
@@ -139,8 +145,8 @@ impl Dialogue<'_> {
             Ok(line) => line,
             Err(fault) => return self.lost(self.endpoint.error(fault)),
         };
-        if line.starts_with("+OK") {
-            return Ok(Answer::Yes);
+        if let Some(text) = line.strip_prefix("+OK") {
+            return Ok(Answer::Yes(text.trim().to_owned()));
         }
         if let Some(text) = line.strip_prefix("-ERR") {
             return Ok(Answer::No(text.trim().to_owned()));
@@ -183,7 +189,7 @@ impl Dialogue<'_> {
     fn list(&mut self, command: &str) -> Result<Option<Vec<u8>>> {
         match self.command(command)? {
             Answer::No(_) => Ok(None),
-            Answer::Yes => {
+            Answer::Yes(_) => {
                 let mut list = Vec::new();
                 self.lines(&mut list, MOST_LIST)?;
                 Ok(Some(list))
@@ -247,7 +253,7 @@ impl Dialogue<'_> {
                     return Err(self.refused_logon(&text));
                 }
                 match self.command(&format!("PASS {password}"))? {
-                    Answer::Yes => Ok(()),
+                    Answer::Yes(_) => Ok(()),
                     Answer::No(text) => Err(self.refused_logon(&text)),
                 }
             }
@@ -345,30 +351,69 @@ impl Dialogue<'_> {
         }
     }
 
-    /// The header sections of messages, all asked for at once where the server takes that; `None`
-    /// for one that it does not give.
-    pub(super) fn tops(&mut self, numbers: &[u32], most: u64) -> Result<Vec<Option<Vec<u8>>>> {
+    /// How many messages there are.
+    pub(super) fn count(&mut self) -> Result<u32> {
+        let text = match self.command("STAT")? {
+            Answer::Yes(text) => text,
+            Answer::No(text) => return Err(self.refused(&text)),
+        };
+        let count = text.split_whitespace().next().map(str::parse);
+        match count {
+            Some(Ok(count)) => Ok(count),
+            _ => self.wrong("the server does not say how many messages there are"),
+        }
+    }
+
+    /// The header sections of messages, all asked for at once where the server takes that, with
+    /// the sizes that are not known; `None` for one that it does not give.
+    pub(super) fn heads(
+        &mut self,
+        wanted: &[(u32, Option<u64>)],
+        most: u64,
+    ) -> Result<Vec<Option<Head>>> {
         let is_piped = self.connection.capabilities.pipelining;
         if is_piped {
-            for number in numbers {
-                self.write(&format!("TOP {number} 0"))?;
+            for (number, size) in wanted {
+                self.ask_head(*number, *size)?;
             }
         }
-        let mut tops = Vec::with_capacity(numbers.len());
-        for number in numbers {
+        let mut heads = Vec::with_capacity(wanted.len());
+        for (number, size) in wanted {
             if !is_piped {
-                self.write(&format!("TOP {number} 0"))?;
+                self.ask_head(*number, *size)?;
             }
-            tops.push(match self.answer()? {
-                Answer::No(_) => None,
-                Answer::Yes => {
-                    let mut top = Vec::new();
-                    self.lines(&mut top, most)?;
-                    Some(top)
-                }
-            });
+            heads.push(self.head(*size, most)?);
         }
-        Ok(tops)
+        Ok(heads)
+    }
+
+    fn ask_head(&mut self, number: u32, size: Option<u64>) -> Result<()> {
+        if size.is_none() {
+            self.write(&format!("LIST {number}"))?;
+        }
+        self.write(&format!("TOP {number} 0"))
+    }
+
+    fn head(&mut self, size: Option<u64>, most: u64) -> Result<Option<Head>> {
+        let size = match size {
+            Some(size) => Some(size),
+            None => match self.answer()? {
+                Answer::Yes(text) => text
+                    .split_whitespace()
+                    .nth(1)
+                    .and_then(|size| size.parse().ok()),
+                Answer::No(_) => None,
+            },
+        };
+        match self.answer()? {
+            Answer::No(_) => Ok(None),
+            Answer::Yes(_) => {
+                let mut section = Vec::new();
+                self.lines(&mut section, most)?;
+                let size = size.unwrap_or(section.len() as u64);
+                Ok(Some(Head { size, section }))
+            }
+        }
     }
 
     /// A whole message; `false` when the server does not give it.
@@ -376,7 +421,7 @@ impl Dialogue<'_> {
         match self.command(&format!("RETR {number}"))? {
             Answer::No(text) if text.starts_with("[SYS/TEMP]") => Err(self.refused(&text)),
             Answer::No(_) => Ok(false),
-            Answer::Yes => self.lines(to, most).map(|()| true),
+            Answer::Yes(_) => self.lines(to, most).map(|()| true),
         }
     }
 
@@ -396,7 +441,7 @@ impl Dialogue<'_> {
             Error::new(ErrorKind::OutcomeUnknown, message)
         };
         match answer {
-            Ok(Answer::Yes) => Ok(()),
+            Ok(Answer::Yes(_)) => Ok(()),
             Ok(Answer::No(text)) => Err(unknown(text)),
             Err(error) => Err(unknown(error.to_string())),
         }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::dialogue::{Answer, Numbered, Open};
 use crate::credentials::Credentials;
@@ -14,11 +14,13 @@ use crate::scratch::Scratch;
 use crate::store::delivered::{Below, summary_of};
 use crate::store::endpoint::Endpoint;
 use crate::store::entry::Summary;
-use crate::store::ledger::Ledger;
+use crate::store::ledger::{Ledger, Noted};
 use crate::store::mailbox::{Listing, LogOn, Mailbox, Poll, StoredMessage, Waiter};
 
 /// So many header sections are asked for together.
 const PAGE: usize = 50;
+/// With more messages than this a listing asks for their ids later.
+const MANY: u32 = 1000;
 /// So many messages that were opened last are kept: each part that is read opens one anew.
 const KEPT: usize = 4;
 
@@ -38,6 +40,8 @@ pub(super) struct Shared {
 struct State {
     session: Option<Session>,
     sessions: u64,
+    /// The snapshot whose ids are not known yet.
+    lazy: Weak<Listed>,
     kept: VecDeque<(Key, Arc<dyn MessageBytes>)>,
     /// The server sends bodies where header sections were asked for.
     sends_bodies: bool,
@@ -49,15 +53,6 @@ struct Session {
     number: u64,
     /// By unique id, as far as there are any; made when they are asked for.
     numbers: Option<HashMap<Vec<u8>, u32>>,
-}
-
-/// A row of a listing.
-struct Row {
-    number: u32,
-    /// `None` where the server gives none, or one twice: then it is known in its session alone.
-    id: Option<Vec<u8>>,
-    size: u64,
-    summary: OnceLock<Box<Summary>>,
 }
 
 /// What tells a message from all others.
@@ -121,6 +116,16 @@ struct Listed {
     shared: Arc<Shared>,
     session: u64,
     rows: Vec<Row>,
+    /// Asked for at once where there are few messages; where there are many when somebody must
+    /// know, at the latest when the session ends.
+    ids: OnceLock<Vec<Option<Vec<u8>>>>,
+}
+
+/// A message of it: its number in the session, and what was read of it.
+struct Row {
+    number: u32,
+    size: Option<u64>,
+    summary: OnceLock<Box<Summary>>,
 }
 
 struct Pop3Message {
@@ -185,6 +190,7 @@ impl Shared {
     }
 
     fn leave(&self, state: &mut State) {
+        self.identify(state);
         if let Some(session) = state.session.take() {
             session.open.leave(&self.endpoint);
         }
@@ -199,6 +205,7 @@ impl Shared {
         if let Err(error) = self.ledger.note(&ids) {
             return all(keys, &error);
         }
+        self.identify(&mut state);
         // Until the session ends nothing is deleted: over a connection that has died it is begun
         // anew.
         let marked = self.with_session(&mut state, |session| {
@@ -207,7 +214,7 @@ impl Shared {
                     return Ok(Err(key.gone()));
                 };
                 Ok(match session.open.on(&self.endpoint).delete(number)? {
-                    Answer::Yes => Ok(()),
+                    Answer::Yes(_) => Ok(()),
                     Answer::No(_) => Err(key.gone()),
                 })
             };
@@ -242,24 +249,40 @@ impl Shared {
         let mut state = self.state();
         // A session sees what was there when it began, and nothing that came since.
         self.leave(&mut state);
-        let (rows, session) = self.with_session(&mut state, |session| {
+        let mut noted = self.ledger.look()?;
+        let listed = self.with_session(&mut state, |session| {
             let mut dialogue = session.open.on(&self.endpoint);
-            let ids = dialogue.unique_ids()?;
+            let count = dialogue.count()?;
+            if count > MANY && noted.is_empty() {
+                let rows = (1..=count).map(|number| Row::new(number, None));
+                return Ok((session.number, rows.collect(), None));
+            }
+            let ids = dialogue.unique_ids()?.unwrap_or_default();
             let sizes = dialogue.sizes()?;
-            let rows = rows(ids, &sizes);
-            let numbers = rows
-                .iter()
-                .filter_map(|row| Some((row.id.clone()?, row.number)));
-            session.numbers = Some(numbers.collect());
-            Ok((rows, session.number))
-        })?;
-        let rows = self.without_noted(&mut state, rows)?;
-        drop(state);
+            session.numbers = Some(numbers_of(&ids));
+            let ids: HashMap<u32, Vec<u8>> = ids.into_iter().collect();
+            let rows = sizes
+                .into_iter()
+                .map(|(number, size)| Row::new(number, Some(size)));
+            Ok((session.number, rows.collect::<Vec<Row>>(), Some(ids)))
+        });
+        let (session, mut rows, ids) = listed?;
+        let known = OnceLock::new();
+        if let Some(ids) = ids {
+            self.without_noted(&mut state, &mut rows, &ids, &mut noted);
+            self.ledger.clear_rest(noted);
+            let _ = known.set(own_ids(&rows, &ids));
+        }
         let listed = Arc::new(Listed {
             shared: Arc::clone(self),
             session,
             rows,
+            ids: known,
         });
+        if listed.ids.get().is_none() {
+            state.lazy = Arc::downgrade(&listed);
+        }
+        drop(state);
         let message = |at| {
             let listed = Arc::clone(&listed);
             Arc::new(Pop3Message { listed, at }) as Arc<dyn StoredMessage>
@@ -268,51 +291,80 @@ impl Shared {
     }
 
     /// What was to be deleted and is still there is only deleted; the end of the session commits it.
-    fn without_noted(&self, state: &mut State, rows: Vec<Row>) -> Result<Vec<Row>> {
-        let mut noted = self.ledger.look()?;
-        let (again, rows): (Vec<_>, Vec<_>) = rows
-            .into_iter()
-            .partition(|row| row.id.as_deref().is_some_and(|id| noted.take(id)));
-        self.ledger.clear_rest(noted);
+    fn without_noted(
+        &self,
+        state: &mut State,
+        rows: &mut Vec<Row>,
+        ids: &HashMap<u32, Vec<u8>>,
+        noted: &mut Noted,
+    ) {
+        let mut again = Vec::new();
+        rows.retain(|row| {
+            let is_noted = ids.get(&row.number).is_some_and(|id| noted.take(id));
+            again.extend(is_noted.then_some(row.number));
+            !is_noted
+        });
         if let Some(session) = &mut state.session {
             let mut dialogue = session.open.on(&self.endpoint);
-            for row in again {
+            for number in again {
                 // What fails now is hidden all the same, and tried again by the next listing.
-                let _ = dialogue.delete(row.number);
+                let _ = dialogue.delete(number);
             }
         }
-        Ok(rows)
+    }
+
+    /// Asks for the ids of a snapshot while its session lasts.
+    fn identify(&self, state: &mut State) {
+        let listed = std::mem::take(&mut state.lazy).upgrade();
+        let (Some(listed), Some(session)) = (listed, &mut state.session) else {
+            return;
+        };
+        if session.number != listed.session || listed.ids.get().is_some() {
+            return;
+        }
+        // Where that fails its messages are known by nothing: they are gone.
+        if let Ok(Some(ids)) = session.open.on(&self.endpoint).unique_ids() {
+            session.numbers = Some(numbers_of(&ids));
+            let _ = listed
+                .ids
+                .set(own_ids(&listed.rows, &ids.into_iter().collect()));
+        }
     }
 }
 
-fn rows(ids: Option<Numbered>, sizes: &[(u32, u64)]) -> Vec<Row> {
-    let mut by_number: HashMap<u32, Vec<u8>> = ids.unwrap_or_default().into_iter().collect();
-    let (mut seen, mut twice) = (HashSet::new(), HashSet::new());
-    for id in by_number.values() {
-        if !seen.insert(id.clone()) {
-            twice.insert(id.clone());
+/// The numbers of messages by id; one that comes twice is none.
+fn numbers_of(ids: &Numbered) -> HashMap<Vec<u8>, u32> {
+    let mut twice = HashSet::new();
+    let mut numbers = HashMap::with_capacity(ids.len());
+    for (number, id) in ids {
+        if numbers.insert(id.clone(), *number).is_some() {
+            twice.insert(id);
         }
     }
-    let rows = sizes.iter().map(|&(number, size)| {
-        let id = by_number.remove(&number);
-        Row {
-            number,
-            id: id.filter(|id| !id.is_empty() && !twice.contains(id)),
-            size,
-            summary: OnceLock::new(),
-        }
-    });
-    rows.collect()
+    numbers.retain(|id, _| !id.is_empty() && !twice.contains(id));
+    numbers
+}
+
+/// The ids of rows, as far as each is its own.
+fn own_ids(rows: &[Row], ids: &HashMap<u32, Vec<u8>>) -> Vec<Option<Vec<u8>>> {
+    let mut count: HashMap<&[u8], usize> = HashMap::with_capacity(ids.len());
+    for id in ids.values() {
+        *count.entry(id).or_default() += 1;
+    }
+    let own = |row: &Row| {
+        let id = ids.get(&row.number)?;
+        let is_own = !id.is_empty() && count.get(id.as_slice()) == Some(&1);
+        is_own.then(|| id.clone())
+    };
+    rows.iter().map(own).collect()
 }
 
 impl Row {
-    fn key(&self, session: u64) -> Key {
-        match &self.id {
-            Some(id) => Key::Id(id.clone()),
-            None => Key::Number {
-                session,
-                number: self.number,
-            },
+    fn new(number: u32, size: Option<u64>) -> Self {
+        Self {
+            number,
+            size,
+            summary: OnceLock::new(),
         }
     }
 }
@@ -337,8 +389,7 @@ impl Session {
         };
         if self.numbers.is_none() {
             let ids = self.open.on(endpoint).unique_ids()?.unwrap_or_default();
-            let numbers = ids.into_iter().map(|(number, id)| (id, number));
-            self.numbers = Some(numbers.collect());
+            self.numbers = Some(numbers_of(&ids));
         }
         let numbers = self.numbers.as_ref();
         Ok(numbers.and_then(|numbers| numbers.get(id).copied()))
@@ -350,46 +401,83 @@ impl Listed {
         &self.shared
     }
 
+    /// What is known of a message as long as its session lasts: its number. Afterwards its id.
+    fn key(&self, at: usize) -> Option<Key> {
+        let row = self.rows.get(at)?;
+        let id = self
+            .ids
+            .get()
+            .and_then(|ids| ids.get(at))
+            .and_then(Option::as_ref);
+        Some(match id {
+            Some(id) => Key::Id(id.clone()),
+            None => Key::Number {
+                session: self.session,
+                number: row.number,
+            },
+        })
+    }
+
+    /// What tells a message from all others for good.
+    fn lasting_key(&self, at: usize) -> Option<Key> {
+        if self.ids.get().is_none() {
+            let shared = self.shared();
+            shared.identify(&mut shared.state());
+        }
+        self.key(at)
+    }
+
+    /// The number of a message in a session, if it is there.
+    fn number_in(&self, session: &mut Session, at: usize) -> Result<Option<u32>> {
+        if session.number == self.session {
+            return Ok(self.rows.get(at).map(|row| row.number));
+        }
+        match self.key(at) {
+            Some(key) => session.number_of(&self.shared.endpoint, &key),
+            None => Ok(None),
+        }
+    }
+
     /// Reads what a listing shows of a message and of those beside it.
     fn read_page(&self, at: usize) -> Result<()> {
         let shared = self.shared();
         let mut state = shared.state();
-        let start = at - at % PAGE;
-        let page = self.rows.get(start..(start + PAGE).min(self.rows.len()));
-        let unread = page.unwrap_or_default().iter();
-        let unread: Vec<&Row> = unread.filter(|row| row.summary.get().is_none()).collect();
-        if self
-            .rows
-            .get(at)
-            .is_none_or(|row| row.summary.get().is_some())
-        {
+        let is_read = |at: usize| {
+            self.rows
+                .get(at)
+                .is_none_or(|row| row.summary.get().is_some())
+        };
+        if is_read(at) {
             return Ok(());
         }
+        let start = at - at % PAGE;
         let sends_bodies = state.sends_bodies;
-        let tops = shared.with_session(&mut state, |session| {
+        let heads = shared.with_session(&mut state, |session| {
             if sends_bodies || !session.open.has_top() {
                 return Ok(None);
             }
-            let (mut wanted, mut numbers) = (Vec::new(), Vec::new());
-            for row in &unread {
-                let key = row.key(self.session);
-                if let Some(number) = session.number_of(&shared.endpoint, &key)? {
-                    wanted.push(*row);
-                    numbers.push(number);
+            let (mut rows, mut wanted) = (Vec::new(), Vec::new());
+            for at in (start..start + PAGE).filter(|&at| !is_read(at)) {
+                if let (Some(row), Some(number)) = (self.rows.get(at), self.number_in(session, at)?)
+                {
+                    rows.push(row);
+                    wanted.push((number, row.size));
                 }
             }
             let most = shared.limits.header_section as u64 + 64 * 1024;
-            let tops = session.open.on(&shared.endpoint).tops(&numbers, most)?;
-            Ok(Some(wanted.into_iter().zip(tops).collect::<Vec<_>>()))
+            let heads = session.open.on(&shared.endpoint).heads(&wanted, most)?;
+            Ok(Some(rows.into_iter().zip(heads).collect::<Vec<_>>()))
         });
-        let Some(tops) = tops? else {
+        let Some(heads) = heads? else {
             drop(state);
             return self.read_whole(at);
         };
-        for (row, top) in tops {
-            if let Some(top) = top {
-                state.sends_bodies |= has_body(&top);
-                let _ = row.summary.set(Box::new(summary_of(&top, row.size)));
+        for (row, head) in heads {
+            if let Some(head) = head {
+                state.sends_bodies |= has_body(&head.section);
+                let _ = row
+                    .summary
+                    .set(Box::new(summary_of(&head.section, head.size)));
             }
         }
         Ok(())
@@ -397,29 +485,25 @@ impl Listed {
 
     /// Where header sections cannot be had alone a message is read when it is shown.
     fn read_whole(&self, at: usize) -> Result<()> {
-        let Some(row) = self.rows.get(at) else {
-            return Ok(());
-        };
-        let bytes = self.bytes(row)?;
-        let head = read_range(
-            bytes.as_ref(),
-            0,
-            self.shared().limits.header_section as u64,
-        )?;
-        let _ = row.summary.set(Box::new(summary_of(&head, bytes.len())));
+        let bytes = self.bytes(at)?;
+        let most = self.shared().limits.header_section as u64;
+        let head = read_range(bytes.as_ref(), 0, most)?;
+        if let Some(row) = self.rows.get(at) {
+            let _ = row.summary.set(Box::new(summary_of(&head, bytes.len())));
+        }
         Ok(())
     }
 
     /// The whole message as the server has it.
-    fn bytes(&self, row: &Row) -> Result<Arc<dyn MessageBytes>> {
+    fn bytes(&self, at: usize) -> Result<Arc<dyn MessageBytes>> {
         let shared = self.shared();
-        let key = row.key(self.session);
+        let key = self.key(at).ok_or_else(no_message)?;
         let mut state = shared.state();
         if let Some((_, bytes)) = state.kept.iter().find(|(kept, _)| *kept == key) {
             return Ok(Arc::clone(bytes));
         }
         let read = shared.with_session(&mut state, |session| {
-            let number = session.number_of(&shared.endpoint, &key)?;
+            let number = self.number_in(session, at)?;
             let number = number.ok_or_else(|| key.gone())?;
             let mut scratch = Scratch::default();
             let most = shared.limits.message;
@@ -438,6 +522,10 @@ impl Listed {
         state.kept.push_front((key, Arc::clone(&bytes)));
         Ok(bytes)
     }
+}
+
+fn no_message() -> Error {
+    Error::new(ErrorKind::MessageGone, "there is no such message")
 }
 
 /// Whether a body stands below a header section that was asked for alone.
@@ -461,7 +549,7 @@ impl Mailbox for Pop3Mailbox {
     }
 
     fn waiter(&self) -> Box<dyn Waiter> {
-        Box::new(Poll(self.0.endpoint.poll))
+        Box::new(Poll::every(self.0.endpoint.poll))
     }
 
     fn close(&self) {
@@ -470,40 +558,41 @@ impl Mailbox for Pop3Mailbox {
 }
 
 impl Pop3Message {
-    fn row(&self) -> Result<&Row> {
-        let gone = || Error::new(ErrorKind::MessageGone, "there is no such message");
-        self.listed.rows.get(self.at).ok_or_else(gone)
-    }
-
-    fn row_key(&self) -> Result<Key> {
-        Ok(self.row()?.key(self.listed.session))
+    fn lasting_key(&self) -> Result<Key> {
+        self.listed.lasting_key(self.at).ok_or_else(no_message)
     }
 }
 
 impl StoredMessage for Pop3Message {
     fn name(&self) -> PathBuf {
-        self.row_key().map(|key| key.name()).unwrap_or_default()
+        self.lasting_key().map(|key| key.name()).unwrap_or_default()
     }
 
     fn key(&self) -> Vec<u8> {
-        self.row_key().map(|key| key.to_bytes()).unwrap_or_default()
+        self.lasting_key()
+            .map(|key| key.to_bytes())
+            .unwrap_or_default()
     }
 
     fn summary(&self) -> Result<&Summary> {
-        let row = self.row()?;
+        let row = self.listed.rows.get(self.at).ok_or_else(no_message)?;
         if row.summary.get().is_none() {
             self.listed.read_page(self.at)?;
         }
-        let gone = || row.key(self.listed.session).gone();
+        let gone = || {
+            self.listed
+                .key(self.at)
+                .map_or_else(no_message, |key| key.gone())
+        };
         row.summary.get().map(Box::as_ref).ok_or_else(gone)
     }
 
     fn open(&self) -> Result<Arc<dyn MessageBytes>> {
-        Ok(Arc::new(Below::run(self.listed.bytes(self.row()?)?)?))
+        Ok(Arc::new(Below::run(self.listed.bytes(self.at)?)?))
     }
 
     fn delete(&self) -> Result<()> {
-        let mut results = self.listed.shared().delete(&[self.row_key()?]);
+        let mut results = self.listed.shared().delete(&[self.lasting_key()?]);
         results.pop().unwrap_or(Ok(()))
     }
 }
