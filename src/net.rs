@@ -57,8 +57,18 @@ impl Timed {
     }
 }
 
+impl Timed {
+    /// A server that sends an answer in pieces waits for the acknowledgement of the first, which
+    /// systems like to hold back for 40 ms.
+    fn acknowledge_at_once(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::net::sockopt::set_tcp_quickack(&self.stream, true);
+    }
+}
+
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.acknowledge_at_once();
         self.stream.set_read_timeout(Some(self.left()?))?;
         self.stream.read(buffer).map_err(named)
     }

@@ -54,28 +54,60 @@ fn select(exists: u32, validity: u32) -> Step {
     )
 }
 
+fn examine(exists: u32, validity: u32) -> Step {
+    let Step::Answer(_, said) = select(exists, validity) else {
+        unreachable!("it is an answer");
+    };
+    Step::Answer("EXAMINE INBOX", said)
+}
+
 fn search(uids: &str) -> Step {
     answer("UID SEARCH", &format!("* SEARCH{uids}\r\n{{tag}} OK x\r\n"))
 }
 
 const LETTER: &str = "From: a@example.net\r\nSubject: one\r\n\r\nHello.\r\n";
 
-fn fetched(number: u32, uid: u32, letter: &str) -> String {
-    let size = letter.len();
-    format!("* {number} FETCH (UID {uid} RFC822.SIZE {size} BODY[]<0> {{{size}}}\r\n{letter})\r\n")
+fn fields(number: u32, uid: u32) -> String {
+    let text = "From: a@example.net\r\nSubject: one\r\n\r\n";
+    let size = text.len();
+    format!(
+        "* {number} FETCH (UID {uid} BODY[HEADER.FIELDS (FROM \"Subject\")] {{{size}}}\r\n{text})\r\n"
+    )
 }
 
-fn head() -> Step {
+fn size(number: u32, uid: u32) -> String {
+    format!(
+        "* {number} FETCH (UID {uid} RFC822.SIZE {})\r\n",
+        LETTER.len()
+    )
+}
+
+/// What a listing shows of messages.
+fn heads(uids: &[u32]) -> Vec<Step> {
+    let all = |of: fn(u32, u32) -> String| -> String {
+        let rows = uids.iter().map(|&uid| of(uid, uid));
+        rows.collect::<String>() + "{tag} OK x\r\n"
+    };
+    vec![
+        answer("UID FETCH", &all(fields)),
+        answer("UID FETCH", &all(size)),
+    ]
+}
+
+/// A whole message.
+fn body(uid: u32) -> Step {
+    let size = LETTER.len();
     answer(
-        "UID FETCH 7",
-        &format!("{}{{tag}} OK x\r\n", fetched(1, 7, LETTER)),
+        "UID FETCH",
+        &format!("* 1 FETCH (UID {uid} BODY[]<0> {{{size}}}\r\n{LETTER})\r\n{{tag}} OK x\r\n"),
     )
 }
 
 /// A session that lists one message.
 fn lists(capabilities: &str, more: Vec<Step>) -> Vec<Step> {
     let mut steps = begin(capabilities);
-    steps.extend([select(1, 3), search(" 7"), head()]);
+    steps.extend([examine(1, 3), search(" 7")]);
+    steps.extend(heads(&[7]));
     steps.extend(more);
     steps
 }
@@ -204,19 +236,22 @@ fn without_tls_where_it_is_demanded_nothing_is_told() {
 fn what_cannot_be_known_is_no_empty_inbox() {
     for steps in [
         // Gone, a refusal, no UIDVALIDITY, an answer that is none, one to another command.
-        vec![hear("SELECT")],
-        vec![answer("SELECT", "{tag} NO no\r\n")],
-        vec![answer("SELECT", "* 1 EXISTS\r\n{tag} OK x\r\n")],
-        vec![answer("SELECT", "* OK [UIDVALIDITY 1] x\r\n{tag} OK x\r\n")],
-        vec![select(1, 3), hear("UID SEARCH")],
-        vec![select(1, 3), answer("UID SEARCH", "{tag} NO no\r\n")],
+        vec![hear("EXAMINE")],
+        vec![answer("EXAMINE", "{tag} NO no\r\n")],
+        vec![answer("EXAMINE", "* 1 EXISTS\r\n{tag} OK x\r\n")],
+        vec![answer(
+            "EXAMINE",
+            "* OK [UIDVALIDITY 1] x\r\n{tag} OK x\r\n",
+        )],
+        vec![examine(1, 3), hear("UID SEARCH")],
+        vec![examine(1, 3), answer("UID SEARCH", "{tag} NO no\r\n")],
         vec![
-            select(1, 3),
+            examine(1, 3),
             answer("UID SEARCH", "* SEARCH 4294967296\r\n{tag} OK x\r\n"),
         ],
-        vec![select(1, 3), answer("UID SEARCH", "zz OK x\r\n")],
-        vec![select(1, 3), answer("UID SEARCH", "{tag} WHAT x\r\n")],
-        vec![select(1, 3), answer("UID SEARCH", "* BYE x\r\n")],
+        vec![examine(1, 3), answer("UID SEARCH", "zz OK x\r\n")],
+        vec![examine(1, 3), answer("UID SEARCH", "{tag} WHAT x\r\n")],
+        vec![examine(1, 3), answer("UID SEARCH", "* BYE x\r\n")],
     ] {
         let script = Script::new(vec![
             [begin("UIDPLUS"), steps.clone()].concat(),
@@ -235,9 +270,12 @@ fn an_endless_answer_is_not_taken() {
         [
             begin("X"),
             vec![
-                select(1, 3),
+                examine(1, 3),
                 search(" 7"),
-                answer("UID FETCH", "* 1 FETCH (UID 7 BODY[]<0> {536000000}\r\nabc"),
+                answer(
+                    "UID FETCH",
+                    "* 1 FETCH (UID 7 BODY[HEADER.FIELDS (FROM)] {536000000}\r\nabc",
+                ),
                 Step::Stall,
             ],
         ]
@@ -255,26 +293,28 @@ fn an_endless_answer_is_not_taken() {
 
 #[test]
 fn an_answer_that_cannot_be_understood_costs_no_other_message() {
-    let good = |uid: u32| fetched(1, uid, LETTER);
-    let bad = "* 2 FETCH (UID 8 RFC822.SIZE nonsense BODY[]<0> {1}\r\nx)\r\n";
-    let script = Script::new(vec![
+    let bad = "* 2 FETCH (UID 8 RFC822.SIZE nonsense)\r\n";
+    let ok = "{tag} OK x\r\n";
+    let alone = || {
         [
-            begin("X"),
-            vec![
-                select(3, 3),
-                search(" 7 8 9"),
-                answer(
-                    "UID FETCH 7:9",
-                    &format!("{}{bad}{}{{tag}} OK x\r\n", good(7), good(9)),
-                ),
-                answer("UID FETCH 8", &format!("{bad}{{tag}} OK x\r\n")),
-                answer("UID FETCH 8", &format!("{bad}{{tag}} OK x\r\n")),
-                answer("UID FETCH 8", &format!("{bad}{{tag}} OK x\r\n")),
-                Step::Stall,
-            ],
+            answer("UID FETCH 8", ok),
+            answer("UID FETCH 8", &format!("{bad}{ok}")),
         ]
-        .concat(),
+    };
+    let mut steps = begin("X");
+    steps.extend([
+        examine(3, 3),
+        search(" 7 8 9"),
+        answer("UID FETCH 7:9", &(fields(1, 7) + &fields(3, 9) + ok)),
+        answer("UID FETCH 7:9", &(size(1, 7) + bad + &size(3, 9) + ok)),
     ]);
+    // It is asked for alone, each time somebody wants to know.
+    for _ in 0..4 {
+        steps.extend(alone());
+        steps.push(answer("UID SEARCH UID 8", &format!("* SEARCH 8\r\n{ok}")));
+    }
+    steps.push(Step::Stall);
+    let script = Script::new(vec![steps]);
     let session = log_on(imap(&script)).unwrap();
     let messages = session.inbox().messages().unwrap();
     let subjects: Vec<String> = messages
@@ -282,10 +322,10 @@ fn an_answer_that_cannot_be_understood_costs_no_other_message() {
         .map(|message| message.subject().to_owned())
         .collect();
     assert_eq!(subjects, ["one", "", "one"]);
-    // It is not skipped, and not deleted unseen.
+    // It is not skipped, not taken for gone, and not deleted unseen.
     let second = messages.get(1).unwrap();
-    assert!(second.text().is_err());
-    assert!(second.delete().is_err());
+    assert_eq!(second.text().unwrap_err().kind(), ErrorKind::Network);
+    assert_eq!(second.delete().unwrap_err().kind(), ErrorKind::Network);
 }
 
 #[test]
@@ -299,6 +339,7 @@ fn nothing_is_marked_and_nothing_of_others_is_removed() {
             capabilities,
             [
                 vec![
+                    body(7),
                     select(1, 3),
                     search(" 7"),
                     answer("UID STORE 7 +FLAGS.SILENT (\\Deleted)", "{tag} OK x\r\n"),
@@ -379,8 +420,9 @@ fn a_deletion_whose_answer_is_lost_is_done_again_over_another_connection() {
         [
             begin("UIDPLUS"),
             vec![
-                select(1, 3),
+                examine(1, 3),
                 search(" 7"),
+                select(1, 3),
                 answer("UID STORE 7", "{tag} OK x\r\n"),
                 answer("UID EXPUNGE 7", "{tag} OK x\r\n"),
                 hear("LOGOUT"),
@@ -406,7 +448,7 @@ fn a_deletion_that_is_refused_is_an_error_and_the_message_stays() {
             select(1, 3),
             search(" 7"),
             answer("UID STORE", "{tag} NO [READ-ONLY] no\r\n"),
-            select(1, 3),
+            examine(1, 3),
             search(" 7"),
             hear("LOGOUT"),
         ],
@@ -423,7 +465,7 @@ fn a_deletion_that_is_refused_is_an_error_and_the_message_stays() {
 
 #[test]
 fn a_list_during_which_messages_go_is_made_again() {
-    let pieces = |first: &str| vec![select(60_000, 3), answer("UID SEARCH 1:50000", first)];
+    let pieces = |first: &str| vec![examine(60_000, 3), answer("UID SEARCH 1:50000", first)];
     let script = Script::new(vec![
         [
             begin("X"),
@@ -456,12 +498,16 @@ fn a_message_is_as_long_as_it_is_whatever_is_said() {
                 part.len()
             )
         };
-        let mut heads = part(0, 16 * 1024);
-        heads = heads.replacen("UID 7", &format!("UID 7 RFC822.SIZE {said}"), 1);
+        let sizes = format!("* 1 FETCH (UID 7 RFC822.SIZE {said})\r\n{{tag}} OK x\r\n");
         // Whatever piece is asked for is given: they are heard in any order.
         let mut steps = [
             begin("X"),
-            vec![select(1, 3), search(" 7"), answer("UID FETCH 7", &heads)],
+            vec![
+                examine(1, 3),
+                search(" 7"),
+                answer("UID FETCH 7", &(fields(1, 7) + "{tag} OK x\r\n")),
+                answer("UID FETCH 7", &sizes),
+            ],
         ]
         .concat();
         for start in offsets(said, whole, block) {
@@ -513,43 +559,62 @@ fn offsets(said: usize, whole: usize, block: usize) -> Vec<usize> {
 #[test]
 fn a_server_that_gives_all_where_a_piece_was_asked_ends_in_an_error() {
     let all = "x".repeat(600_000);
-    let head = format!(
-        "* 1 FETCH (UID 7 RFC822.SIZE 600000 BODY[]<0> {{20000}}\r\n{})\r\n{{tag}} OK x\r\n",
-        &all[..20_000]
-    );
     let whole = format!("* 1 FETCH (UID 7 BODY[] {{600000}}\r\n{all})\r\n{{tag}} OK x\r\n");
-    let script = Script::new(vec![
-        [
-            begin("X"),
-            vec![
-                select(1, 3),
-                search(" 7"),
-                answer("UID FETCH", &head),
-                answer("UID FETCH", &head),
-                answer("UID FETCH", &whole),
-            ],
-            vec![Step::Stall],
-        ]
-        .concat(),
-    ]);
+    let script = Script::new(vec![lists(
+        "X",
+        vec![answer("UID FETCH 7", &whole), Step::Stall],
+    )]);
     let session = log_on(imap(&script)).unwrap();
     let error = only(&session).text().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network, "{error}");
 }
 
 #[test]
-fn a_cursor_goes_by_uid_and_not_by_what_comes_again() {
-    let heads = |uids: &[u32]| {
-        let all: String = uids.iter().map(|&uid| fetched(1, uid, LETTER)).collect();
-        answer("UID FETCH", &format!("{all}{{tag}} OK x\r\n"))
+fn a_header_section_that_is_too_long_for_an_answer_costs_no_other_message() {
+    let too_long = "* 1 FETCH (UID 7 BODY[HEADER.FIELDS (RECEIVED)] {2000000}\r\n".to_owned()
+        + &"x".repeat(2_000_000)
+        + ")\r\n{tag} OK x\r\n";
+    let fields_of = |step: &str| answer("UID FETCH 7:8", step);
+    let alone = |uid: u32| {
+        let said = format!("* 1 FETCH (UID {uid} RFC822.SIZE 9)\r\n{{tag}} OK x\r\n");
+        [body(uid), answer("UID FETCH", &said)]
     };
     let script = Script::new(vec![
         [
             begin("X"),
-            vec![select(2, 3), search(" 7 9"), heads(&[7, 9])],
-            vec![select(2, 3), search(" 7 9")],
-            vec![select(3, 3), search(" 7 9 12"), heads(&[7, 9, 12])],
-            vec![select(1, 4), search(" 1"), heads(&[1])],
+            vec![examine(2, 3), search(" 7 8"), fields_of(&too_long)],
+        ]
+        .concat(),
+        [begin("X"), vec![examine(2, 3), fields_of(&too_long)]].concat(),
+        [
+            begin("X"),
+            vec![examine(2, 3)],
+            alone(7).to_vec(),
+            heads(&[8]),
+        ]
+        .concat(),
+    ]);
+    let session = log_on(imap(&script)).unwrap();
+    let messages = session.inbox().messages().unwrap();
+    let subjects: Vec<String> = messages
+        .iter()
+        .map(|one| one.subject().to_owned())
+        .collect();
+    assert_eq!(subjects, ["one", "one"]);
+}
+
+#[test]
+fn a_cursor_goes_by_uid_and_not_by_what_comes_again() {
+    let script = Script::new(vec![
+        [
+            begin("X"),
+            vec![examine(2, 3), search(" 7 9")],
+            heads(&[7, 9]),
+            vec![examine(2, 3), search(" 7 9")],
+            vec![examine(3, 3), search(" 7 9 12")],
+            heads(&[7, 9, 12]),
+            vec![examine(1, 4), search(" 1")],
+            heads(&[1]),
             vec![hear("LOGOUT")],
         ]
         .concat(),
@@ -780,6 +845,31 @@ mod beside_dovecot {
         fn came(&self) -> usize {
             self.came.load(std::sync::atomic::Ordering::Relaxed)
         }
+    }
+
+    #[test]
+    fn the_newest_of_many_are_had_without_the_others() {
+        let Some(dovecot) = Dovecot::start() else {
+            return;
+        };
+        dovecot.fill("ann", 600);
+        let proxy = Proxy::new(dovecot.imap);
+        let imap = Imap::plain("127.0.0.1").port(proxy.port);
+        let server = MailServer::builder().inbox(imap).open().unwrap();
+        let inbox = ann(&server).inbox();
+        let subject = |message: Result<cdonts::Message>| message.unwrap().subject().to_owned();
+        let mut stream = inbox.newest_first().unwrap();
+        let page: Vec<_> = stream.by_ref().take(50).map(subject).collect();
+        assert_eq!(
+            (page[0].as_str(), page[49].as_str()),
+            ("n 0000599", "n 0000550")
+        );
+        let came = proxy.came();
+        assert!(came < 30_000, "{came}");
+        let rest: Vec<_> = stream.map(subject).collect();
+        assert_eq!((rest.len(), rest[549].as_str()), (550, "n 0000000"));
+        let all: std::collections::HashSet<_> = page.iter().chain(&rest).collect();
+        assert_eq!(all.len(), 600);
     }
 
     #[test]

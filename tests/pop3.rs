@@ -586,3 +586,46 @@ fn beside_dovecot_errors_are_typed_and_stls_works() {
     messages.get(0).unwrap().delete().unwrap();
     assert_eq!(session.inbox().count().unwrap(), 0);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn of_many_messages_a_page_is_asked_for_and_each_stays_what_it_is() {
+    let Some(dovecot) = dovecot::Dovecot::start() else {
+        return;
+    };
+    dovecot.fill("ann", 1500);
+    let pop3 = Pop3::plain("127.0.0.1").port(dovecot.pop3);
+    let server = MailServer::builder().inbox(pop3).open().unwrap();
+    let session = Session::logon(&server, Credentials::password(WHO, "annpw")).unwrap();
+    let inbox = session.inbox();
+    let newest: Vec<_> = inbox
+        .newest_first()
+        .unwrap()
+        .take(3)
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(newest[0].subject(), "n 0001499");
+    let messages = inbox.messages().unwrap();
+    assert_eq!(messages.len(), 1500);
+    // It ends the session over which the others were listed.
+    messages.get(700).unwrap().delete().unwrap();
+    assert_eq!(messages.get(701).unwrap().subject(), "n 0000701");
+    assert_eq!(messages.get(1).unwrap().text().unwrap().trim(), "Hello");
+    assert_eq!(
+        messages.get(700).unwrap().text().unwrap_err().kind(),
+        ErrorKind::MessageGone
+    );
+    assert_eq!(inbox.count().unwrap(), 1499);
+    // Those of a snapshot that is older than this session are what they were.
+    assert_eq!(newest[2].text().unwrap().trim(), "Hello");
+    newest
+        .into_iter()
+        .for_each(|message| message.delete().unwrap());
+    let subjects: Vec<_> = inbox
+        .newest_first()
+        .unwrap()
+        .take(1)
+        .map(|one| one.unwrap().subject().to_owned())
+        .collect();
+    assert_eq!(subjects, ["n 0001496"]);
+}

@@ -1,5 +1,6 @@
 //! The octets of a message out of a user's mailbox, without what the delivery put on top.
 
+use std::ops::Range;
 #[cfg(feature = "pop3")]
 use std::sync::Arc;
 
@@ -22,9 +23,26 @@ pub(super) fn run_of(head: &[u8], is_whole: bool) -> Run {
     }
 }
 
-/// What a listing shows of a message of that size, by its header section.
+/// The messages to ask for together with one, some before it or behind it: where it is read
+/// backwards those before it.
+pub(super) fn page_around(
+    at: usize,
+    len: usize,
+    most: usize,
+    is_read: impl Fn(usize) -> bool,
+) -> Range<usize> {
+    let end = at.saturating_add(1).min(len);
+    if end == len || is_read(end) {
+        end.saturating_sub(most)..end
+    } else {
+        at..at.saturating_add(most).min(len)
+    }
+}
+
+/// What a listing shows of a message of that size, by its header section, or by those fields of it
+/// that matter, in their order.
 pub(super) fn summary_of(head: &[u8], size: u64) -> Summary {
-    let run = run_of(head, head.len() as u64 >= size);
+    let run = run_of(head, true);
     let section = head.get(run.end..).unwrap_or_default();
     let mut summary = Summary::of_message(section, size.saturating_sub(run.end as u64));
     summary.reverse_path.clone_from(&run.reverse_path);

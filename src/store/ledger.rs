@@ -124,7 +124,6 @@ impl Ledger {
 pub(super) struct Noted(HashSet<String>);
 
 impl Noted {
-    #[cfg(feature = "pop3")]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

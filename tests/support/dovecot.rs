@@ -250,7 +250,7 @@ fn configuration(dir: &Path, [imap, imaps, pop3, pop3s, lmtp]: &[u16; 5]) -> Str
          disable_plaintext_auth = no\nauth_mechanisms = plain login xoauth2\n\
          auth_failure_delay = 0\nmail_location = maildir:~/Maildir\n\
          postmaster_address = postmaster@example.test\nfirst_valid_uid = 100\n\
-         mail_max_userip_connections = 100\n\
+         mail_max_userip_connections = 100\nmaildir_very_dirty_syncs = yes\n\
          passdb {{\n driver = oauth2\n mechanisms = xoauth2\n args = {dir}/oauth2.ext\n}}\n\
          passdb {{\n driver = passwd-file\n mechanisms = plain login\n\
          args = username_format=%Lu {dir}/users\n}}\n\

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use imap_next::imap_types::core::{AString, Vec1};
 use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName, Section};
 
 use super::apart::{Apart, Place};
@@ -33,6 +34,51 @@ pub(super) fn piece(
         partial: Some((start, NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))),
         peek: true,
     }
+}
+
+/// What a listing shows, and what the delivery puts on top.
+pub(super) fn fields() -> MessageDataItemName<'static> {
+    const NAMES: [&str; 10] = [
+        "Return-Path",
+        "X-Original-To",
+        "Delivered-To",
+        "Envelope-To",
+        "Delivery-Date",
+        "Received",
+        "From",
+        "Subject",
+        "Bcc",
+        "Resent-Bcc",
+    ];
+    let names = NAMES
+        .into_iter()
+        .filter_map(|name| AString::try_from(name).ok());
+    let section = Vec1::try_from(names.collect::<Vec<_>>()).ok();
+    MessageDataItemName::BodyExt {
+        section: section.map(|names| Section::HeaderFields(None, names)),
+        partial: None,
+        peek: true,
+    }
+}
+
+/// Those fields, if they are among the items; servers write their names in their own way.
+pub(super) fn fields_of<'i>(items: &'i [MessageDataItem<'static>]) -> Option<Cow<'i, [u8]>> {
+    items.iter().find_map(|item| match item {
+        MessageDataItem::BodyExt {
+            section: Some(Section::HeaderFields(None, _)),
+            data,
+            ..
+        } => Some(data.clone().into_option().unwrap_or_default()),
+        _ => None,
+    })
+}
+
+/// The size of the message, as the server says.
+pub(super) fn size_of(items: &[MessageDataItem<'static>]) -> Option<u64> {
+    items.iter().find_map(|item| match item {
+        MessageDataItem::Rfc822Size(size) => Some(u64::from(*size)),
+        _ => None,
+    })
 }
 
 /// The octets of the whole message from that place on, if they are among the items.

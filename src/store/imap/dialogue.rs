@@ -99,15 +99,28 @@ impl Link {
         }
     }
 
-    /// Selects the folder anew: what UIDs mean holds for the validity that it tells.
+    /// Selects the folder anew, to delete in it: what UIDs mean holds for the validity that it tells.
     pub(super) fn select(&mut self, folder: &str) -> Result<Selected> {
+        self.enter(|mailbox| CommandBody::Select { mailbox }, folder)
+    }
+
+    /// The same only to read.
+    pub(super) fn examine(&mut self, folder: &str) -> Result<Selected> {
+        self.enter(|mailbox| CommandBody::Examine { mailbox }, folder)
+    }
+
+    fn enter(
+        &mut self,
+        command: fn(Mailbox<'static>) -> CommandBody<'static>,
+        folder: &str,
+    ) -> Result<Selected> {
         let mailbox = Mailbox::try_from(folder.to_owned());
         let mailbox = mailbox.map_err(|_| {
             let message = "a folder's name must be ASCII, in modified UTF-7";
             Error::new(ErrorKind::InvalidValue, message).with_field("folder")
         })?;
         let (mut validity, mut exists) = (None, None);
-        let done = self.run(CommandBody::Select { mailbox }, &mut |told| match told {
+        let done = self.run(command(mailbox), &mut |told| match told {
             Told::Code(Code::UidValidity(number)) => validity = Some(number.get()),
             Told::Data(Data::Exists(count)) => exists = Some(count),
             _ => {}
@@ -122,12 +135,44 @@ impl Link {
     /// The UIDs of the messages of the folder that are not to be deleted, in their order.
     pub(super) fn uids(&mut self, folder: &str) -> Result<(Selected, Vec<u32>)> {
         for _ in 0..TRIES {
-            let selected = self.select(folder)?;
+            let selected = self.examine(folder)?;
             if let Some(uids) = self.search_all(selected.exists)? {
                 return Ok((selected, uids));
             }
         }
         Err(self.wrong("messages go faster than they can be listed; try again"))
+    }
+
+    /// The newest of them, so many and perhaps more, and whether those are all; `None` when messages
+    /// went meanwhile.
+    pub(super) fn newest_uids(
+        &mut self,
+        folder: &str,
+        most: usize,
+    ) -> Result<Option<(Selected, Vec<u32>, bool)>> {
+        let selected = self.examine(folder)?;
+        let step = u32::try_from(most).unwrap_or(SEARCHED).clamp(1, SEARCHED);
+        let (mut uids, mut last, mut is_moved) = (Vec::new(), selected.exists, false);
+        while last > 0 && uids.len() < most {
+            let first = last.saturating_sub(step - 1).max(1);
+            uids.extend(self.search_numbers(first, last, &mut is_moved)?);
+            if is_moved {
+                return Ok(None);
+            }
+            last = first - 1;
+        }
+        uids.sort_unstable();
+        uids.dedup();
+        Ok(Some((selected, uids, last == 0)))
+    }
+
+    fn search_numbers(&mut self, first: u32, last: u32, is_moved: &mut bool) -> Result<Vec<u32>> {
+        let set = SequenceSet::try_from(format!("{first}:{last}").as_str());
+        let set = set.map_err(|_| self.wrong("no set"))?;
+        self.search(
+            vec![SearchKey::SequenceSet(set), SearchKey::Undeleted],
+            is_moved,
+        )
     }
 
     /// `None` when messages went meanwhile: the numbers of the others are not the same then.
@@ -136,12 +181,7 @@ impl Link {
         let mut is_moved = false;
         while first <= exists {
             let last = exists.min(first.saturating_add(SEARCHED - 1));
-            let set = SequenceSet::try_from(format!("{first}:{last}").as_str());
-            let set = set.map_err(|_| self.wrong("no set"))?;
-            let criteria = Vec1::from(SearchKey::SequenceSet(set));
-            let mut criteria: Vec<_> = criteria.into_iter().collect();
-            criteria.push(SearchKey::Undeleted);
-            let found = self.search(criteria, &mut is_moved)?;
+            let found = self.search_numbers(first, last, &mut is_moved)?;
             uids.extend(found);
             // The next piece would have other numbers.
             if is_moved && last < exists {
@@ -216,8 +256,9 @@ impl Link {
         self.done(&done)
     }
 
-    /// Items of messages. One whose answer cannot be understood is asked for alone; what it lacks
-    /// then it lacks.
+    /// Items of messages; each is asked for by a command of its own, since servers have some of them
+    /// at hand and must look for others. A message whose answer cannot be understood is asked for
+    /// alone; what it lacks then it lacks.
     pub(super) fn fetch(
         &mut self,
         uids: &[u32],
@@ -243,15 +284,14 @@ impl Link {
         let Some(set) = set_of(uids) else {
             return Ok((Vec::new(), 0));
         };
-        let mut wanted = vec![MessageDataItemName::Uid];
-        wanted.extend_from_slice(items);
-        let fetch = CommandBody::Fetch {
-            sequence_set: set,
-            macro_or_item_names: wanted.into(),
+        let fetch = |item: &MessageDataItemName<'static>| CommandBody::Fetch {
+            sequence_set: set.clone(),
+            macro_or_item_names: vec![MessageDataItemName::Uid, item.clone()].into(),
             uid: true,
         };
+        let commands = items.iter().map(fetch).collect();
         let mut fetched: Fetched = Vec::new();
-        let done = self.run(fetch, &mut |told| {
+        let all = self.run_together(commands, &mut |told| {
             let Told::Data(Data::Fetch { items, .. }) = told else {
                 return;
             };
@@ -268,8 +308,11 @@ impl Link {
                 }
             }
         })?;
-        self.done(&done)?;
-        Ok((fetched, done.malformed))
+        for done in &all {
+            self.done(done)?;
+        }
+        let malformed = all.iter().map(|done| done.malformed).sum();
+        Ok((fetched, malformed))
     }
 }
 

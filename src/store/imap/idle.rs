@@ -43,7 +43,7 @@ impl Idle {
             link.leave();
             return Ok(None);
         }
-        link.select(&self.shared.folder)?;
+        link.examine(&self.shared.folder)?;
         if !link.begin_idle()? {
             link.leave();
             return Ok(None);

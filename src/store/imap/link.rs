@@ -242,6 +242,22 @@ impl Link {
         on: &mut dyn FnMut(Told),
     ) -> Result<Done> {
         let tag = self.enqueue(body)?;
+        self.finish(&tag, on)
+    }
+
+    /// Does several commands, which are sent at once.
+    pub(super) fn run_together(
+        &mut self,
+        bodies: Vec<CommandBody<'static>>,
+        on: &mut dyn FnMut(Told),
+    ) -> Result<Vec<Done>> {
+        let tags = bodies.into_iter().map(|body| self.enqueue(body));
+        let tags: Vec<Tag<'static>> = tags.collect::<Result<_>>()?;
+        tags.iter().map(|tag| self.finish(tag, on)).collect()
+    }
+
+    /// The end of the command of that tag, which is the first that is not done.
+    fn finish(&mut self, tag: &Tag<'static>, on: &mut dyn FnMut(Told)) -> Result<Done> {
         let mut malformed = 0;
         loop {
             let Some(event) = self.event()? else {
@@ -251,12 +267,12 @@ impl Link {
             match event {
                 Event::DataReceived { data } => self.take_data(data, on),
                 Event::StatusReceived { status } => {
-                    if let Some(done) = self.status(status, Some(&tag), on)? {
+                    if let Some(done) = self.status(status, Some(tag), on)? {
                         return Ok(Done { malformed, ..done });
                     }
                 }
                 Event::CommandRejected { status, .. } => {
-                    if let Some(done) = self.status(status, Some(&tag), on)? {
+                    if let Some(done) = self.status(status, Some(tag), on)? {
                         return Ok(done);
                     }
                 }

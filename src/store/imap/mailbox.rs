@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName};
+use imap_next::imap_types::fetch::MessageDataItemName;
 use uuid::Uuid;
 
 use super::content::{self, Held, ImapBytes};
@@ -15,7 +15,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::MessageBytes;
 use crate::limits::Limits;
-use crate::store::delivered::summary_of;
+use crate::store::delivered::{page_around, summary_of};
 use crate::store::endpoint::Endpoint;
 use crate::store::entry::Summary;
 use crate::store::ledger::Ledger;
@@ -25,10 +25,8 @@ use crate::store::mailbox::{
 
 /// So many messages are asked for together.
 const PAGE: usize = 50;
-/// So much of each: most header sections are shorter, and many messages.
-const HEAD: u32 = 16 * 1024;
-/// So many messages that were opened or listed last are kept.
-const KEPT: usize = 64;
+/// So many messages that were opened last are kept.
+const KEPT: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct ImapMailbox(pub(super) Arc<Shared>);
@@ -56,6 +54,8 @@ pub(super) struct Session {
     pub(super) link: Link,
     /// Of the folder when it was selected over this connection.
     validity: Option<u32>,
+    /// It was selected to delete in it, not only to read.
+    deletes: bool,
 }
 
 /// What tells a message from all others of the mailbox.
@@ -149,6 +149,7 @@ impl Shared {
         Ok(state.session.insert(Session {
             link: Link::log_on(&self.endpoint, &self.credentials)?,
             validity: None,
+            deletes: false,
         }))
     }
 
@@ -181,10 +182,33 @@ impl Shared {
         self.with_session(state, |session| {
             let validity = match session.validity {
                 Some(validity) => validity,
-                None => session.link.select(&self.folder)?.validity,
+                None => {
+                    session.deletes = false;
+                    session.link.examine(&self.folder)?.validity
+                }
             };
             session.validity = Some(validity);
             if validity != key.validity {
+                return Err(key.gone());
+            }
+            work(&mut session.link)
+        })
+    }
+
+    /// The same where something is deleted.
+    fn with_folder_to_delete<T>(
+        &self,
+        state: &mut State,
+        key: Key,
+        work: impl Fn(&mut Link) -> Result<T>,
+    ) -> Result<T> {
+        self.with_session(state, |session| {
+            if !session.deletes || session.validity.is_none() {
+                session.validity = None;
+                session.validity = Some(session.link.select(&self.folder)?.validity);
+                session.deletes = true;
+            }
+            if session.validity != Some(key.validity) {
                 return Err(key.gone());
             }
             work(&mut session.link)
@@ -200,7 +224,7 @@ impl Shared {
     fn list(self: &Arc<Self>) -> Result<Listed> {
         let mut state = self.state();
         let (validity, uids) = self.with_session(&mut state, |session| {
-            session.validity = None;
+            (session.validity, session.deletes) = (None, false);
             let (selected, uids) = session.link.uids(&self.folder)?;
             session.validity = Some(selected.validity);
             Ok((selected.validity, uids))
@@ -209,14 +233,33 @@ impl Shared {
         let is_there = |key: &Key| key.validity == validity && uids.binary_search(&key.uid).is_ok();
         state.kept.retain(|(key, _)| is_there(key));
         state.listed = None;
-        Ok(Listed {
+        Ok(self.listed(validity, uids))
+    }
+
+    /// The newest messages alone; `None` where all must be listed to know them.
+    fn list_newest(self: &Arc<Self>, most: usize) -> Result<Option<(Listed, bool)>> {
+        if !self.ledger.look()?.is_empty() {
+            return Ok(None);
+        }
+        let mut state = self.state();
+        let newest = self.with_session(&mut state, |session| {
+            (session.validity, session.deletes) = (None, false);
+            let newest = session.link.newest_uids(&self.folder, most)?;
+            session.validity = newest.as_ref().map(|(selected, ..)| selected.validity);
+            Ok(newest)
+        })?;
+        Ok(newest.map(|(selected, uids, is_all)| (self.listed(selected.validity, uids), is_all)))
+    }
+
+    fn listed(self: &Arc<Self>, validity: u32, uids: Vec<u32>) -> Listed {
+        Listed {
             shared: Arc::clone(self),
             snapshot: Arc::new(Snapshot {
                 validity,
                 heads: uids.iter().map(|_| OnceLock::new()).collect(),
                 uids,
             }),
-        })
+        }
     }
 
     /// What was to be deleted and is still there is only deleted.
@@ -226,10 +269,12 @@ impl Shared {
             .into_iter()
             .partition(|&uid| noted.take(&Key { validity, uid }.to_bytes()));
         self.ledger.clear_rest(noted);
-        if let Some(session) = state.session.as_mut().filter(|_| !again.is_empty()) {
+        if let Some(&uid) = again.first() {
             // What fails now is hidden all the same, and tried again by the next listing.
-            let _ = session.link.mark_deleted(&again);
-            let _ = session.link.expunge(&again);
+            let _ = self.with_folder_to_delete(state, Key { validity, uid }, |link| {
+                link.mark_deleted(&again)?;
+                link.expunge(&again)
+            });
         }
         Ok(uids)
     }
@@ -274,20 +319,20 @@ impl Shared {
         if let Some(session) = &mut state.session {
             session.validity = None;
         }
-        let present = self.with_folder(state, first, |link| link.present(&uids))?;
+        let present = self.with_folder_to_delete(state, first, |link| link.present(&uids))?;
         // Marking is for good once the server has it, and can be done twice.
-        let marked = self.with_folder(state, first, |link| link.mark_deleted(&present));
+        let marked = self.with_folder_to_delete(state, first, |link| link.mark_deleted(&present));
         marked.map_err(|error| match error.kind() {
             ErrorKind::Network => unknown(&error),
             _ => error,
         })?;
         // What is marked is never shown again: if this fails, it takes room until somebody removes
         // it.
-        let _ = self.with_folder(state, first, |link| link.expunge(&present));
+        let _ = self.with_folder_to_delete(state, first, |link| link.expunge(&present));
         Ok(present)
     }
 
-    /// A message that was opened or listed before.
+    /// A message that was opened before.
     fn kept(state: &State, key: Key) -> Option<Arc<Held>> {
         let found = state.kept.iter().find(|(kept, _)| *kept == key);
         found.map(|(_, held)| Arc::clone(held))
@@ -302,7 +347,7 @@ impl State {
         let mut large = 0;
         self.kept.retain(|(_, held)| {
             large += usize::from(held.is_large());
-            !held.is_large() || large <= KEPT / 16
+            !held.is_large() || large <= KEPT / 4
         });
     }
 }
@@ -380,87 +425,86 @@ impl Listed {
         }
     }
 
-    /// Reads what a listing shows of a message and of those beside it.
+    fn is_read(&self, at: usize) -> bool {
+        let head = self.snapshot.heads.get(at);
+        head.is_none_or(|head| head.get().is_some())
+    }
+
+    /// Reads what a listing shows of a message and of those beside it: by the fields that matter,
+    /// which many servers have at hand.
     fn read_page(&self, at: usize) -> Result<()> {
         let shared = &self.shared;
         let mut state = shared.state();
-        if self
-            .snapshot
-            .heads
-            .get(at)
-            .is_none_or(|head| head.get().is_some())
-        {
-            return Ok(());
-        }
-        let Some(key) = self.key(at) else {
+        let Some(key) = self.key(at).filter(|_| !self.is_read(at)) else {
             return Ok(());
         };
-        let start = at - at % PAGE;
-        let places = start..(start + PAGE).min(self.snapshot.uids.len());
-        let unread = places.filter(|&place| {
-            self.snapshot
-                .heads
-                .get(place)
-                .is_some_and(|head| head.get().is_none())
-        });
-        let unread: Vec<(usize, u32)> = unread
-            .filter_map(|place| Some((place, *self.snapshot.uids.get(place)?)))
+        let uids = &self.snapshot.uids;
+        let page = page_around(at, uids.len(), PAGE, |at| self.is_read(at));
+        let unread: Vec<usize> = page.filter(|&at| !self.is_read(at)).collect();
+        let wanted: Vec<u32> = unread
+            .iter()
+            .filter_map(|&at| uids.get(at).copied())
             .collect();
-        let uids: Vec<u32> = unread.iter().map(|(_, uid)| *uid).collect();
-        let items = [MessageDataItemName::Rfc822Size, content::block(0, HEAD)];
-        let fetched = shared.with_folder(&mut state, key, |link| link.fetch(&uids, &items))?;
+        let items = [content::fields(), MessageDataItemName::Rfc822Size];
+        let fetched = shared.with_folder(&mut state, key, |link| link.fetch(&wanted, &items));
+        let fetched = match fetched {
+            // One header section can be too long for an answer: it must not cost the others.
+            Err(error) if error.kind() == ErrorKind::Network && unread.len() > 1 => {
+                return self.read_head(&mut state, at);
+            }
+            fetched => fetched?,
+        };
         for (uid, items) in fetched {
-            let place = unread.iter().find(|(_, wanted)| *wanted == uid);
-            if let Some((place, _)) = place {
-                self.take_head(&mut state, *place, &items)?;
+            if let (Ok(at), Some(section)) = (uids.binary_search(&uid), content::fields_of(&items))
+            {
+                let size = content::size_of(&items).unwrap_or(section.len() as u64);
+                self.set_head(at, &section, size);
             }
         }
         Ok(())
     }
 
-    fn take_head(
-        &self,
-        state: &mut State,
-        at: usize,
-        items: &[MessageDataItem<'static>],
-    ) -> Result<()> {
-        let (Some(key), Some(slot)) = (self.key(at), self.snapshot.heads.get(at)) else {
+    /// Reads it of one message, by the beginning of the message, as far as a header section goes.
+    fn read_head(&self, state: &mut State, at: usize) -> Result<()> {
+        let Some(key) = self.key(at) else {
             return Ok(());
         };
-        let size = items.iter().find_map(|item| match item {
-            MessageDataItem::Rfc822Size(size) => Some(u64::from(*size)),
-            _ => None,
-        });
-        let Some(head) = content::octets_of(items, 0) else {
-            return Ok(());
-        };
-        let is_whole = head.len() < HEAD as usize;
-        let size = if is_whole {
-            head.len() as u64
-        } else {
-            size.unwrap_or(head.len() as u64)
-        };
-        let mut head = head.into_owned();
-        let most = self.shared.limits.header_section as u64;
-        if is_whole {
-            state.keep(key, Arc::new(Held::whole(key, head.clone())));
-        } else if crate::format::envelope::header_end(&head).is_none() {
-            // A header section that is longer than most are.
-            let wanted = u32::try_from(most.min(size))
-                .unwrap_or(HEAD)
-                .min(content::BLOCK);
-            let items = [content::block(0, wanted)];
-            let fetched = self
-                .shared
-                .with_folder(state, key, |link| link.fetch(&[key.uid], &items))?;
-            let longer = fetched
-                .iter()
-                .find_map(|(_, items)| content::octets_of(items, 0));
-            head = longer.map_or(head, std::borrow::Cow::into_owned);
+        let most = u32::try_from(self.shared.limits.header_section).unwrap_or(u32::MAX);
+        let items = [
+            content::block(0, most.min(content::BLOCK)),
+            MessageDataItemName::Rfc822Size,
+        ];
+        let fetched = self
+            .shared
+            .with_folder(state, key, |link| link.fetch(&[key.uid], &items))?;
+        for (_, items) in fetched {
+            if let Some(head) = content::octets_of(&items, 0) {
+                let size = content::size_of(&items).unwrap_or(head.len() as u64);
+                self.set_head(at, &head, size);
+            }
         }
-        let summary = summary_of(&head, size);
-        let _ = slot.set(Box::new(Head { summary, size }));
         Ok(())
+    }
+
+    fn set_head(&self, at: usize, section: &[u8], size: u64) {
+        if let Some(slot) = self.snapshot.heads.get(at) {
+            let summary = summary_of(section, size);
+            let _ = slot.set(Box::new(Head { summary, size }));
+        }
+    }
+
+    /// Why nothing is known of a message: it is gone, or what the server says of it is nothing.
+    fn unknown(&self, key: Key) -> Error {
+        let shared = &self.shared;
+        let present = shared.with_folder(&mut shared.state(), key, |link| link.present(&[key.uid]));
+        match present {
+            Ok(present) if present.is_empty() => key.gone(),
+            Ok(_) => {
+                let text = "the server's answer about this message cannot be understood";
+                shared.endpoint.wrong(text).with_path(key.name())
+            }
+            Err(error) => error,
+        }
     }
 }
 
@@ -474,6 +518,18 @@ impl Mailbox for ImapMailbox {
     }
 
     fn page(&self, request: &PageRequest<'_>) -> Option<Result<Page>> {
+        // The newest are had without a list of all.
+        if request.looks && request.backwards && request.from.is_none() {
+            match self.0.list_newest(request.most) {
+                Ok(None) => {}
+                Ok(Some((listed, is_all))) => {
+                    let mut page = listed.page(request);
+                    page.is_last = is_all && page.is_last;
+                    return Some(Ok(page));
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
         let known = self.0.state().listed.clone().filter(|_| !request.looks);
         let listed = match known {
             Some(snapshot) => Listed {
@@ -530,7 +586,9 @@ impl ImapMessage {
         if slot.get().is_none() {
             self.listed.read_page(self.at)?;
         }
-        slot.get().map(Box::as_ref).ok_or_else(|| key.gone())
+        slot.get()
+            .map(Box::as_ref)
+            .ok_or_else(|| self.listed.unknown(key))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::{MessageBytes, read_range};
 use crate::limits::Limits;
 use crate::scratch::Scratch;
-use crate::store::delivered::{Below, summary_of};
+use crate::store::delivered::{Below, page_around, summary_of};
 use crate::store::endpoint::Endpoint;
 use crate::store::entry::Summary;
 use crate::store::ledger::{Ledger, Noted};
@@ -450,14 +450,14 @@ impl Listed {
         if is_read(at) {
             return Ok(());
         }
-        let start = at - at % PAGE;
+        let page = page_around(at, self.rows.len(), PAGE, is_read);
         let sends_bodies = state.sends_bodies;
         let heads = shared.with_session(&mut state, |session| {
             if sends_bodies || !session.open.has_top() {
                 return Ok(None);
             }
             let (mut rows, mut wanted) = (Vec::new(), Vec::new());
-            for at in (start..start + PAGE).filter(|&at| !is_read(at)) {
+            for at in page.clone().filter(|&at| !is_read(at)) {
                 if let (Some(row), Some(number)) = (self.rows.get(at), self.number_in(session, at)?)
                 {
                     rows.push(row);
