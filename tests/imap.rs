@@ -906,7 +906,7 @@ mod beside_dovecot {
         assert_eq!(message.subject(), "two");
         dovecot.cut_sessions();
         dovecot.deliver("ann", LETTER.replace("one", "three").as_bytes());
-        let message = watch.next_within(Duration::from_secs(60)).unwrap().unwrap();
+        let message = watch.next_within(Duration::from_mins(1)).unwrap().unwrap();
         assert_eq!(message.subject(), "three");
     }
 }

@@ -618,9 +618,9 @@ fn of_many_messages_a_page_is_asked_for_and_each_stays_what_it_is() {
     assert_eq!(inbox.count().unwrap(), 1499);
     // Those of a snapshot that is older than this session are what they were.
     assert_eq!(newest[2].text().unwrap().trim(), "Hello");
-    newest
-        .into_iter()
-        .for_each(|message| message.delete().unwrap());
+    for message in newest {
+        message.delete().unwrap();
+    }
     let subjects: Vec<_> = inbox
         .newest_first()
         .unwrap()

@@ -206,15 +206,9 @@ fn printed(program: &str, args: &[&str]) -> Vec<serde_json::Value> {
     lines.lines().map(without_name).collect()
 }
 
+/// Puts the messages of the free part of the corpus into both, and tells which.
 #[cfg(target_os = "linux")]
-#[test]
-fn the_same_programs_print_the_same_of_the_same_messages() {
-    let Some(dovecot) = dovecot::Dovecot::start() else {
-        return;
-    };
-    dovecot.fill("ann", 0);
-    let maildir = dovecot.maildir("ann");
-    let drop = support::Root::new();
+fn fill(drop: &Path, maildir: &Path) -> Vec<std::path::PathBuf> {
     let mut files: Vec<_> = walkdir::WalkDir::new("tests/data/mime")
         .into_iter()
         .map(|entry| entry.unwrap().into_path())
@@ -247,12 +241,25 @@ fn the_same_programs_print_the_same_of_the_same_messages() {
         .unwrap();
         let iis = b"x-sender: sam@example.net\r\nx-receiver: ann@example.com\r\n";
         std::fs::write(
-            drop.join(format!("Drop/{number:06}.eml")),
+            drop.join(format!("{number:06}.eml")),
             [&iis[..], received, &message].concat(),
         )
         .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+    files
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_same_programs_print_the_same_of_the_same_messages() {
+    let Some(dovecot) = dovecot::Dovecot::start() else {
+        return;
+    };
+    dovecot.fill("ann", 0);
+    let maildir = dovecot.maildir("ann");
+    let drop = support::Root::new();
+    let files = fill(&drop.join("Drop"), &maildir);
     let (drop, maildir) = (drop.join("Drop"), maildir.display().to_string());
     let of_drop = printed(
         "inbox",
@@ -387,6 +394,21 @@ fn what_is_sent_by_each_way_out_arrives_in_each_store() {
     }
 }
 
+#[cfg(target_os = "linux")]
+struct OnPostfix(MailServer);
+#[cfg(target_os = "linux")]
+impl Fixture for OnPostfix {
+    fn log_on(&self) -> Session {
+        Session::logon_smtp(&self.0, "Ann", "ann@example.com").unwrap()
+    }
+
+    fn log_on_other(&self) -> Session {
+        Session::logon_smtp(&self.0, "Bob", "bob@example.com").unwrap()
+    }
+
+    fn deliver(&self, _: &str) {}
+}
+
 /// Postfix itself delivers into the Maildirs that are read.
 #[cfg(target_os = "linux")]
 #[test]
@@ -413,17 +435,5 @@ fn maildirs_that_postfix_fills_are_read() {
         .outbox(Smtp::plain("127.0.0.1").port(postfix.port))
         .open()
         .unwrap();
-    struct OnPostfix(MailServer);
-    impl Fixture for OnPostfix {
-        fn log_on(&self) -> Session {
-            Session::logon_smtp(&self.0, "Ann", "ann@example.com").unwrap()
-        }
-
-        fn log_on_other(&self) -> Session {
-            Session::logon_smtp(&self.0, "Bob", "bob@example.com").unwrap()
-        }
-
-        fn deliver(&self, _: &str) {}
-    }
     sends(&OnPostfix(server));
 }

@@ -371,6 +371,14 @@ fn a_log_off_loses_nothing(fixture: &dyn Fixture) {
     assert_eq!(subjects(&fixture.log_on()), ["kept"]);
 }
 
+fn arrives(session: &Session, subject: &str) -> Message {
+    let wanted = |message: &Message| message.subject() == subject;
+    let found = session
+        .inbox()
+        .wait_for_message(wanted, Duration::from_secs(30));
+    found.unwrap()
+}
+
 /// What is sent by a program that is logged on, whatever way out its server has, comes into the
 /// Inboxes of ann and bob.
 pub(crate) fn sends(fixture: &dyn Fixture) {
@@ -378,13 +386,6 @@ pub(crate) fn sends(fixture: &dyn Fixture) {
     for session in [&ann, &bob] {
         session.inbox().messages().unwrap().delete_all().unwrap();
     }
-    let arrives = |session: &Session, subject: &str| {
-        let wanted = |message: &Message| message.subject() == subject;
-        session
-            .inbox()
-            .wait_for_message(wanted, Duration::from_secs(30))
-            .unwrap()
-    };
     let mut draft = ann
         .outbox()
         .messages()
@@ -431,6 +432,25 @@ pub(crate) fn sends(fixture: &dyn Fixture) {
         );
         assert_eq!(message.delivered_to(), session.address());
     }
+    lettre_sends(&ann, &bob);
+    many_are_sent(&ann, &bob);
+    // Nothing half done: what cannot go is refused as a whole and given back.
+    let mut draft = ann.outbox().messages().add("Never", "x");
+    draft
+        .recipients_mut()
+        .add("", "bob@example.com", cdonts::RecipientType::To);
+    draft
+        .recipients_mut()
+        .add("", "no address", cdonts::RecipientType::Cc);
+    let error = draft.send().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.field()),
+        (ErrorKind::InvalidAddress, Some("Cc"))
+    );
+    assert_eq!(error.into_draft().subject(), "Never");
+}
+
+fn lettre_sends(ann: &Session, bob: &Session) {
     // What lettre has composed.
     let composed = lettre::Message::builder()
         .from("Ann <ann@example.com>".parse().unwrap())
@@ -443,8 +463,11 @@ pub(crate) fn sends(fixture: &dyn Fixture) {
     ann.outbox()
         .send_raw(&envelope, composed.formatted())
         .unwrap();
-    let message = arrives(&bob, "By lettre");
+    let message = arrives(bob, "By lettre");
     assert_eq!(message.text().unwrap().trim(), "From lettre.");
+}
+
+fn many_are_sent(ann: &Session, bob: &Session) {
     // Many together, and an answer to one of them.
     let drafts = (0..5).map(|number| {
         let mut draft = ann
@@ -460,27 +483,13 @@ pub(crate) fn sends(fixture: &dyn Fixture) {
         result.unwrap();
     }
     for number in 0..5 {
-        let message = arrives(&bob, &format!("{number} of many"));
+        let message = arrives(bob, &format!("{number} of many"));
         if number == 0 {
-            message.reply(&bob).unwrap().send().unwrap();
+            message.reply(bob).unwrap().send().unwrap();
         }
     }
     assert_eq!(
-        arrives(&ann, "Re: 0 of many").sender().address(),
+        arrives(ann, "Re: 0 of many").sender().address(),
         "bob@example.com"
     );
-    // Nothing half done: what cannot go is refused as a whole and given back.
-    let mut draft = ann.outbox().messages().add("Never", "x");
-    draft
-        .recipients_mut()
-        .add("", "bob@example.com", cdonts::RecipientType::To);
-    draft
-        .recipients_mut()
-        .add("", "no address", cdonts::RecipientType::Cc);
-    let error = draft.send().unwrap_err();
-    assert_eq!(
-        (error.kind(), error.field()),
-        (ErrorKind::InvalidAddress, Some("Cc"))
-    );
-    assert_eq!(error.into_draft().subject(), "Never");
 }
