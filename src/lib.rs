@@ -125,8 +125,8 @@ pub use store::Maildir;
 #[cfg(feature = "pop3")]
 pub use store::Pop3;
 pub use store::{
-    Listing, LogOn, Mailbox, Page, PageRequest, Position, Store, StoredMessage, Summary, Waiter,
-    Writer,
+    DeliveredBytes, Listing, LogOn, Mailbox, Page, PageRequest, Position, Store, StoredMessage,
+    Summary, Waiter, Writer,
 };
 pub use stream::{Cursor, MessageStream, Since};
 #[cfg(feature = "sendmail")]

@@ -2,7 +2,6 @@
 
 #[cfg(feature = "index")]
 mod by_index;
-#[cfg(any(feature = "pop3", feature = "imap"))]
 mod delivered;
 mod drop;
 mod drop_mailbox;
@@ -34,6 +33,7 @@ pub(crate) mod settle;
 #[cfg(feature = "watch")]
 mod told;
 
+pub use delivered::DeliveredBytes;
 pub(crate) use drop::{DropRules, DropStore, is_maildir};
 pub(crate) use drop_mailbox::DropMailbox;
 pub use entry::Summary;

@@ -44,7 +44,6 @@ pub(crate) fn read_run(profile: Profile, head: &[u8], whole: bool) -> Head {
 
 /// Reads what servers put on top of a message when they deliver it into a mailbox of one user. It
 /// does not tell whose the message is: that is known.
-#[cfg(any(feature = "maildir", feature = "pop3", feature = "imap"))]
 pub(crate) fn read_mailbox_run(head: &[u8], whole: bool) -> Head {
     const NAMES: &[(&[u8], Role)] = &[
         (b"return-path", Role::Sender),

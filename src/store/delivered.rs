@@ -1,13 +1,12 @@
 //! The octets of a message out of a user's mailbox, without what the delivery put on top.
 
+use std::fmt;
+#[cfg(any(feature = "pop3", feature = "imap"))]
 use std::ops::Range;
-#[cfg(feature = "pop3")]
 use std::sync::Arc;
 
 use super::entry::Summary;
-#[cfg(feature = "pop3")]
 use crate::error::Result;
-#[cfg(feature = "pop3")]
 use crate::format::bytes::MessageBytes;
 use crate::format::envelope::{Head, Run, read_mailbox_run};
 
@@ -23,6 +22,7 @@ pub(super) fn run_of(head: &[u8], is_whole: bool) -> Run {
     }
 }
 
+#[cfg(any(feature = "pop3", feature = "imap"))]
 /// The messages to ask for together with one, some before it or behind it: where it is read
 /// backwards those before it.
 pub(super) fn page_around(
@@ -39,9 +39,16 @@ pub(super) fn page_around(
     }
 }
 
-/// What a listing shows of a message of that size, by its header section, or by those fields of it
-/// that matter, in their order.
-pub(super) fn summary_of(head: &[u8], size: u64) -> Summary {
+impl Summary {
+    /// What a listing shows of a message in a mailbox of one user, by the beginning of what is stored
+    /// or by those fields of its header section that matter, in their order; `size` is that of the
+    /// whole. What servers put on top when they deliver it tells the envelope.
+    pub fn of_delivered(head: &[u8], size: u64) -> Self {
+        summary_of(head, size)
+    }
+}
+
+fn summary_of(head: &[u8], size: u64) -> Summary {
     let run = run_of(head, true);
     let section = head.get(run.end..).unwrap_or_default();
     let mut summary = Summary::of_message(section, size.saturating_sub(run.end as u64));
@@ -53,17 +60,32 @@ pub(super) fn summary_of(head: &[u8], size: u64) -> Summary {
     summary
 }
 
-/// A message without its beginning.
-#[cfg(feature = "pop3")]
-pub(super) struct Below {
+/// The octets of a message in a mailbox of one user, without the fields that servers put on top of
+/// it when they deliver it: Return-Path, Delivered-To and their like.
+///
+/// ```
+/// # fn main() -> cdonts::Result<()> {
+/// use std::sync::Arc;
+///
+/// use cdonts::{DeliveredBytes, MessageBytes};
+///
+/// let stored = b"Return-Path: <a@example.net>\r\nSubject: Hello\r\n\r\n".to_vec();
+/// let message = DeliveredBytes::new(Arc::new(stored))?;
+/// assert_eq!(message.len(), 18);
+/// # Ok(())
+/// # }
+/// ```
+pub struct DeliveredBytes {
     bytes: Arc<dyn MessageBytes>,
     start: u64,
 }
 
-#[cfg(feature = "pop3")]
-impl Below {
-    /// Without the run.
-    pub(super) fn run(bytes: Arc<dyn MessageBytes>) -> Result<Self> {
+impl DeliveredBytes {
+    /// Looks for what is on top.
+    ///
+    /// # Errors
+    /// When the octets cannot be read.
+    pub fn new(bytes: Arc<dyn MessageBytes>) -> Result<Self> {
         const MOST: usize = 64 * 1024;
         let head = crate::format::bytes::read_range(bytes.as_ref(), 0, MOST as u64)?;
         let run = run_of(&head, head.len() as u64 >= bytes.len());
@@ -74,8 +96,15 @@ impl Below {
     }
 }
 
-#[cfg(feature = "pop3")]
-impl MessageBytes for Below {
+impl fmt::Debug for DeliveredBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveredBytes")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl MessageBytes for DeliveredBytes {
     fn len(&self) -> u64 {
         self.bytes.len().saturating_sub(self.start)
     }

@@ -163,9 +163,10 @@ fn a_message_is_what_was_sent(fixture: &dyn Fixture) {
 }
 
 fn dots_and_long_texts_stay(fixture: &dyn Fixture) {
+    use std::fmt::Write;
     let mut text = String::from(".\r\n..\r\n.a\r\n...b\r\n");
     for number in 0..20_000 {
-        text += &format!("line {number}\r\n.{number}\r\n");
+        write!(text, "line {number}\r\n.{number}\r\n").unwrap();
     }
     let letter = format!("From: a@example.net\r\nSubject: dots\r\n\r\n{text}.\r\nend\r\n");
     fixture.deliver(&letter);

@@ -15,7 +15,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::MessageBytes;
 use crate::limits::Limits;
-use crate::store::delivered::{page_around, summary_of};
+use crate::store::delivered::page_around;
 use crate::store::endpoint::Endpoint;
 use crate::store::entry::Summary;
 use crate::store::ledger::Ledger;
@@ -488,7 +488,7 @@ impl Listed {
 
     fn set_head(&self, at: usize, section: &[u8], size: u64) {
         if let Some(slot) = self.snapshot.heads.get(at) {
-            let summary = summary_of(section, size);
+            let summary = Summary::of_delivered(section, size);
             let _ = slot.set(Box::new(Head { summary, size }));
         }
     }

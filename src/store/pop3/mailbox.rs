@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::{MessageBytes, read_range};
 use crate::limits::Limits;
 use crate::scratch::Scratch;
-use crate::store::delivered::{Below, page_around, summary_of};
+use crate::store::delivered::{DeliveredBytes, page_around};
 use crate::store::endpoint::Endpoint;
 use crate::store::entry::Summary;
 use crate::store::ledger::{Ledger, Noted};
@@ -477,7 +477,7 @@ impl Listed {
                 state.sends_bodies |= has_body(&head.section);
                 let _ = row
                     .summary
-                    .set(Box::new(summary_of(&head.section, head.size)));
+                    .set(Box::new(Summary::of_delivered(&head.section, head.size)));
             }
         }
         Ok(())
@@ -489,7 +489,9 @@ impl Listed {
         let most = self.shared().limits.header_section as u64;
         let head = read_range(bytes.as_ref(), 0, most)?;
         if let Some(row) = self.rows.get(at) {
-            let _ = row.summary.set(Box::new(summary_of(&head, bytes.len())));
+            let _ = row
+                .summary
+                .set(Box::new(Summary::of_delivered(&head, bytes.len())));
         }
         Ok(())
     }
@@ -588,7 +590,7 @@ impl StoredMessage for Pop3Message {
     }
 
     fn open(&self) -> Result<Arc<dyn MessageBytes>> {
-        Ok(Arc::new(Below::run(self.listed.bytes(self.at)?)?))
+        Ok(Arc::new(DeliveredBytes::new(self.listed.bytes(self.at)?)?))
     }
 
     fn delete(&self) -> Result<()> {
