@@ -20,3 +20,6 @@ pub mod recipes {}
 
 #[doc = include_str!("../docs/servers.md")]
 pub mod servers {}
+
+#[doc = include_str!("../docs/stores.md")]
+pub mod stores {}
