@@ -131,12 +131,12 @@ box.logout()
         let certificate = dovecot.path("cert.pem").display().to_string();
         let roots = Roots::Only(dovecot.certificate());
         let pop3 = |port: u16| {
-            let pop3 = Pop3::new("localhost").expect("roots").port(port);
-            MailServer::builder().inbox(pop3.roots(&roots).expect("roots"))
+            let pop3 = Pop3::new("localhost").port(port);
+            MailServer::builder().inbox(pop3.roots(roots.clone()))
         };
         let imap = |port: u16| {
-            let imap = Imap::new("localhost").expect("roots").port(port);
-            MailServer::builder().inbox(imap.roots(&roots).expect("roots"))
+            let imap = Imap::new("localhost").port(port);
+            MailServer::builder().inbox(imap.roots(roots.clone()))
         };
         // The server makes its own lists the first time.
         ours(imap(dovecot.imaps));

@@ -49,8 +49,8 @@ struct Snapshot {
     limits: Limits,
 }
 
-/// So many messages are deleted together.
-const TOGETHER: usize = 100;
+/// So many messages are deleted together: all there are, but of a large drop.
+const TOGETHER: usize = 10_000;
 
 #[derive(Clone, Copy, Debug)]
 enum Cursor {
@@ -102,6 +102,14 @@ impl Messages {
     pub(crate) fn keys(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         let listing = &self.snapshot.listing;
         (0..listing.len()).filter_map(|at| Some(listing.get(at)?.key()))
+    }
+
+    /// Whether each is known by more than this listing.
+    #[cfg(feature = "watch")]
+    pub(crate) fn have_lasting_keys(&self) -> bool {
+        let listing = &self.snapshot.listing;
+        let mut all = (0..listing.len()).filter_map(|at| listing.get(at));
+        all.all(|stored| stored.has_lasting_key())
     }
 
     /// How many there are.

@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::folder::Inbox;
 use crate::message::Message;
 use crate::store::Waiter;
@@ -55,7 +55,13 @@ impl Watch {
         let seen = match Since::newest(session) {
             Ok(cursor) => Known::Until(cursor),
             Err(error) if error.kind() == ErrorKind::NotSupported => {
-                Known::Keys(inbox.messages()?.keys().collect())
+                let messages = inbox.messages()?;
+                if !messages.have_lasting_keys() {
+                    let message = "this mailbox gives its messages no ids by which new ones could \
+                                   be told from old ones";
+                    return Err(Error::new(ErrorKind::NotSupported, message));
+                }
+                Known::Keys(messages.keys().collect())
             }
             Err(error) => return Err(error),
         };
@@ -97,6 +103,10 @@ impl Watch {
             }
             Known::Keys(seen) => {
                 let messages = self.inbox.messages()?;
+                if !messages.have_lasting_keys() {
+                    let message = "the mailbox does not tell which messages are new";
+                    return Err(Error::new(ErrorKind::Network, message));
+                }
                 let mut now = HashSet::new();
                 for (at, key) in messages.keys().enumerate() {
                     if !seen.contains(&key) {

@@ -167,6 +167,14 @@ fn a_missing_directory_is_no_empty_inbox() {
     let nowhere = Maildir::new(user.dir.path().join("{user}").display().to_string());
     let server = MailServer::builder().inbox(nowhere).open().unwrap();
     let error = Session::logon_smtp(&server, "", "bob@example.com").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LogonFailed);
+    assert!(
+        !error.to_string().contains("bob"),
+        "nobody learns who has a mailbox"
+    );
+    let nowhere = Maildir::of("ann@example.com", user.dir.path().join("nowhere"));
+    let server = MailServer::builder().inbox(nowhere).open().unwrap();
+    let error = Session::logon_smtp(&server, "", "ann@example.com").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PathNotFound);
 }
 
@@ -227,6 +235,15 @@ fn a_quota_is_told_of_what_is_removed() {
     user.message("one").delete().unwrap();
     let counted = std::fs::read_to_string(user.path("maildirsize")).unwrap();
     assert_eq!(counted, format!("1000000S\n500 1\n-{size} -1\n"));
+    // Of a folder too: there is one count for all.
+    make(&user.path(".Tickets"));
+    user.put(".Tickets/new/1.a.host", "one");
+    let maildir = Maildir::of("ann@example.com", user.path("")).folder("Tickets");
+    let server = MailServer::builder().inbox(maildir).open().unwrap();
+    let session = Session::logon_smtp(&server, "", "ann@example.com").unwrap();
+    session.inbox().messages().unwrap().delete_all().unwrap();
+    let counted = std::fs::read_to_string(user.path("maildirsize")).unwrap();
+    assert_eq!(counted.matches(" -1\n").count(), 2, "{counted}");
     std::fs::remove_file(user.path("maildirsize")).unwrap();
     user.put("new/2.b.host", "two");
     user.message("two").delete().unwrap();

@@ -66,6 +66,11 @@ fn top() -> Step {
     )
 }
 
+/// What a deletion begins with: the size is written down with the id.
+fn size() -> Step {
+    answer("LIST 1", "+OK 1 9\r\n")
+}
+
 fn retr() -> Step {
     answer("RETR 1", &format!("+OK\r\n{LETTER}.\r\n"))
 }
@@ -133,10 +138,7 @@ fn a_refused_log_on_says_whether_it_is_the_password() {
 #[test]
 fn without_tls_where_it_is_demanded_nothing_is_told() {
     let start_tls = |script: &Script| {
-        let pop3 = Pop3::new("localhost")
-            .unwrap()
-            .security(Security::StartTls)
-            .unwrap();
+        let pop3 = Pop3::new("localhost").security(Security::StartTls);
         pop3.port(script.port).timeout(Duration::from_millis(500))
     };
     let capa = |text: &str| answer("CAPA", &format!("+OK\r\n{text}.\r\n"));
@@ -381,7 +383,7 @@ fn without_unique_ids_messages_are_known_in_their_session_alone() {
     messages.get(0).unwrap().delete().unwrap();
     // The number of the other is another now: it is never taken for it.
     let error = messages.get(1).unwrap().delete().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::MessageGone);
+    assert_eq!(error.kind(), ErrorKind::Network);
     drop((session, messages));
     script.finish();
 }
@@ -433,7 +435,7 @@ fn a_deletion_is_done_when_the_session_has_ended_well() {
     let state = tempfile::tempdir().unwrap();
     let script = Script::new(vec![
         only_log_on(),
-        again([two_tops(), vec![dele(), hear("QUIT")]].concat()),
+        again([two_tops(), vec![size(), dele(), hear("QUIT")]].concat()),
         // It was not deleted; it is asked for again, and not shown.
         again(vec![dele(), hear("QUIT")]),
         // Another process knows it as well, as long as a full list has it.
@@ -471,7 +473,7 @@ fn a_deletion_is_done_when_the_session_has_ended_well() {
 #[test]
 fn what_was_not_committed_is_still_there() {
     let dele = answer("DELE 1", "+OK\r\n");
-    let cut = || lists("1 a\r\n", "1 9\r\n", vec![top(), hear("DELE 1")]);
+    let cut = || lists("1 a\r\n", "1 9\r\n", vec![top(), size(), hear("DELE 1")]);
     let script = Script::new(vec![
         only_log_on(),
         cut(),
@@ -484,7 +486,7 @@ fn what_was_not_committed_is_still_there() {
         lists(
             "1 a\r\n",
             "1 9\r\n",
-            vec![top(), dele, answer("QUIT", "+OK\r\n")],
+            vec![top(), size(), dele, answer("QUIT", "+OK\r\n")],
         ),
     ]);
     let session = log_on(pop3(&script)).unwrap();
@@ -505,7 +507,7 @@ fn an_answer_too_many_ends_the_connection() {
         lists(
             "1 a\r\n",
             "1 9\r\n",
-            vec![top(), answer("DELE 1", "+OK\r\n+OK more\r\n")],
+            vec![top(), size(), answer("DELE 1", "+OK\r\n+OK more\r\n")],
         ),
         [
             begin("TOP\r\n"),
@@ -546,6 +548,335 @@ fn credentials_of_the_configuration_are_for_their_address_alone() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
+#[test]
+fn a_refusal_is_none_of_the_messages_being_gone() {
+    let busy = "-ERR [SYS/TEMP] busy\r\n";
+    // To each step of a deletion, and to reading.
+    let dele = lists(
+        "1 a\r\n",
+        "1 9\r\n",
+        vec![size(), answer("DELE 1", busy), answer("QUIT", "+OK\r\n")],
+    );
+    let script = Script::new(vec![only_log_on(), dele]);
+    let mut messages = log_on(pop3(&script)).unwrap().inbox().messages().unwrap();
+    assert_eq!(
+        messages.delete_all().unwrap_err().kind(),
+        ErrorKind::Network
+    );
+
+    let script = Script::new(vec![
+        only_log_on(),
+        lists("1 a\r\n", "1 9\r\n", vec![]),
+        [
+            begin("TOP\r\nUIDL\r\n"),
+            vec![answer("UIDL", busy), hear("QUIT")],
+        ]
+        .concat(),
+    ]);
+    let mut messages = log_on(pop3(&script)).unwrap().inbox().messages().unwrap();
+    assert_eq!(
+        messages.delete_all().unwrap_err().kind(),
+        ErrorKind::Network
+    );
+
+    let script = Script::new(vec![
+        only_log_on(),
+        lists(
+            "1 a\r\n",
+            "1 9\r\n",
+            vec![top(), answer("RETR 1", "-ERR disk error\r\n"), hear("QUIT")],
+        ),
+    ]);
+    let message = log_on(pop3(&script))
+        .unwrap()
+        .inbox()
+        .messages()
+        .unwrap()
+        .get(0)
+        .unwrap();
+    assert_eq!(message.text().unwrap_err().kind(), ErrorKind::Network);
+}
+
+#[test]
+fn messages_that_nobody_can_tell_any_more_are_not_told_as_deleted() {
+    // More than are listed with their ids; the server goes before anybody asks for them.
+    let stat = |count: usize| answer("STAT", &format!("+OK {count} 9\r\n"));
+    let script = Script::new(vec![
+        only_log_on(),
+        [begin("TOP\r\nUIDL\r\n"), vec![stat(1001)]].concat(),
+        [begin("TOP\r\nUIDL\r\n"), vec![answer("QUIT", "+OK\r\n")]].concat(),
+    ]);
+    let mut messages = log_on(pop3(&script)).unwrap().inbox().messages().unwrap();
+    assert_eq!(
+        messages.delete_all().unwrap_err().kind(),
+        ErrorKind::Network
+    );
+
+    // Without ids all go in the one session in which they are known.
+    let sizes: String = (1..=250).map(|number| format!("{number} 9\r\n")).collect();
+    let mut session = begin("TOP\r\n");
+    session.extend([
+        stat(250),
+        answer("UIDL", "-ERR\r\n"),
+        answer("LIST", &format!("+OK\r\n{sizes}.\r\n")),
+    ]);
+    session.extend((0..250).map(|_| answer("DELE", "+OK\r\n")));
+    session.push(answer("QUIT", "+OK\r\n"));
+    let script = Script::new(vec![only_log_on(), session]);
+    let mut messages = log_on(pop3(&script)).unwrap().inbox().messages().unwrap();
+    assert_eq!(messages.delete_all().unwrap(), 250);
+    script.finish();
+}
+
+#[test]
+fn what_was_to_be_deleted_is_remembered_though_ids_are_not_told_for_a_while() {
+    let script = Script::new(vec![
+        only_log_on(),
+        lists(
+            "1 a\r\n",
+            "1 9\r\n",
+            vec![top(), size(), answer("DELE 1", "+OK\r\n"), hear("QUIT")],
+        ),
+        [
+            begin("TOP\r\nUIDL\r\n"),
+            vec![
+                answer("STAT", "+OK 1 9\r\n"),
+                answer("UIDL", "-ERR [SYS/TEMP]\r\n"),
+                hear("QUIT"),
+            ],
+        ]
+        .concat(),
+        lists(
+            "1 a\r\n",
+            "1 9\r\n",
+            vec![answer("DELE 1", "+OK\r\n"), hear("QUIT")],
+        ),
+        // A server that gives the id again: it is another message.
+        lists("1 a\r\n", "1 77\r\n", vec![hear("QUIT")]),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let inbox = session.inbox();
+    let message = inbox.messages().unwrap().get(0).unwrap();
+    assert_eq!(
+        message.delete().unwrap_err().kind(),
+        ErrorKind::OutcomeUnknown
+    );
+    assert_eq!(inbox.messages().unwrap_err().kind(), ErrorKind::Network);
+    assert_eq!(inbox.messages().unwrap().len(), 0);
+    assert_eq!(inbox.messages().unwrap().len(), 1);
+}
+
+#[test]
+fn a_header_section_that_is_too_long_costs_no_other_message() {
+    let filler = "y".repeat(1_100_000);
+    let long = format!("+OK\r\nSubject: long\r\nX: {filler}\r\n\r\n.\r\n");
+    let one = "+OK\r\nSubject: one\r\n\r\nHello.\r\n.\r\n";
+    let ids = || answer("UIDL", "+OK\r\n1 a\r\n2 b\r\n.\r\n");
+    let script = Script::new(vec![
+        only_log_on(),
+        lists(
+            "1 a\r\n2 b\r\n",
+            "1 9\r\n2 9\r\n",
+            vec![
+                answer("TOP 1 0", "+OK\r\nSubject: one\r\n\r\n.\r\n"),
+                answer("TOP 2 0", &long),
+            ],
+        ),
+        [
+            begin("TOP\r\nUIDL\r\n"),
+            vec![
+                ids(),
+                answer("RETR 1", one),
+                answer("RETR 2", &long),
+                hear("QUIT"),
+            ],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let messages = session.inbox().messages().unwrap();
+    let subjects: Vec<_> = messages
+        .iter()
+        .map(|one| one.subject().to_owned())
+        .collect();
+    assert_eq!(subjects, ["one", "long"]);
+}
+
+#[test]
+fn a_server_with_more_messages_than_there_can_be_is_not_believed() {
+    let script = Script::new(vec![
+        only_log_on(),
+        [
+            begin("TOP\r\nUIDL\r\n"),
+            vec![answer("STAT", "+OK 100000000 9\r\n")],
+        ]
+        .concat(),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    assert_eq!(
+        session.inbox().messages().unwrap_err().kind(),
+        ErrorKind::Network
+    );
+}
+
+#[test]
+fn a_server_that_asks_again_and_again_is_left() {
+    let mut steps = vec![say("+OK\r\n"), answer("CAPA", "+OK\r\nSASL PLAIN\r\n.\r\n")];
+    steps.extend((0..4).map(|_| answer("", "+ \r\n")));
+    let script = Script::new(vec![steps]);
+    assert_eq!(
+        log_on(pop3(&script)).unwrap_err().kind(),
+        ErrorKind::Network
+    );
+}
+
+#[cfg(feature = "watch")]
+#[test]
+fn without_ids_nothing_is_announced_as_new() {
+    let without = || {
+        let list = answer("LIST", "+OK\r\n1 9\r\n.\r\n");
+        let steps = vec![
+            answer("STAT", "+OK 1 9\r\n"),
+            answer("UIDL", "-ERR\r\n"),
+            list,
+            hear("QUIT"),
+        ];
+        [begin("TOP\r\n"), steps].concat()
+    };
+    let script = Script::new(vec![only_log_on(), without()]);
+    let session = log_on(pop3(&script).poll_every(Duration::MAX)).unwrap();
+    let error = session.inbox().watch().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSupported);
+}
+
+/// A server of its own for each test that needs another order than a script has.
+fn serve(answer: impl Fn(&str) -> &'static str + Send + Sync + Clone + 'static) -> u16 {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                let mut out = stream.try_clone().unwrap();
+                let _ = out.write_all(b"+OK\r\n");
+                for line in BufReader::new(stream)
+                    .lines()
+                    .map_while(std::result::Result::ok)
+                {
+                    let _ = out.write_all(answer(&line).as_bytes());
+                    if line == "QUIT" {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_mailbox_that_the_server_unlocks_late_is_listed_again_and_again() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let locked = Arc::new(AtomicBool::new(false));
+    let port = serve(
+        move |line| match line.split(' ').next().unwrap_or_default() {
+            "CAPA" => "+OK\r\nUIDL\r\nTOP\r\nRESP-CODES\r\n.\r\n",
+            "PASS" if locked.swap(true, Ordering::SeqCst) => "-ERR [IN-USE] locked\r\n",
+            "STAT" => "+OK 1 9\r\n",
+            "UIDL" => "+OK\r\n1 a\r\n.\r\n",
+            "LIST" => "+OK\r\n1 9\r\n.\r\n",
+            "QUIT" => {
+                // It says goodbye at once, and has still to write.
+                let locked = Arc::clone(&locked);
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(150));
+                    locked.store(false, Ordering::SeqCst);
+                });
+                "+OK\r\n"
+            }
+            _ => "+OK\r\n",
+        },
+    );
+    let session = log_on(Pop3::plain("127.0.0.1").port(port)).unwrap();
+    for _ in 0..4 {
+        assert_eq!(session.inbox().messages().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn one_user_does_not_wait_for_another_to_be_let_in() {
+    let (begun, waits) = std::sync::mpsc::channel();
+    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    let may_go = std::sync::Arc::new(std::sync::Mutex::new(may_go));
+    let port = serve(move |line| {
+        if line == "PASS slow" {
+            begun.send(()).unwrap();
+            // Until the other one is in.
+            may_go.lock().unwrap().recv().unwrap();
+        }
+        if line == "CAPA" {
+            "+OK\r\n.\r\n"
+        } else {
+            "+OK\r\n"
+        }
+    });
+    let pop3 = Pop3::plain("127.0.0.1").port(port);
+    let server = MailServer::builder().inbox(pop3).open().unwrap();
+    std::thread::scope(|scope| {
+        let slow = scope
+            .spawn(|| Session::logon(&server, Credentials::password("slow@example.com", "slow")));
+        waits.recv().unwrap();
+        Session::logon(&server, Credentials::password(WHO, SECRET)).unwrap();
+        go.send(()).unwrap();
+        slow.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn without_pipelining_each_answer_is_waited_for() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"+OK\r\n");
+            let mut block = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut block) {
+                let text = String::from_utf8_lossy(&block[..count]).into_owned();
+                // More than one command at once makes it dumb.
+                let mut lines = text.lines();
+                let line = lines
+                    .next()
+                    .filter(|_| lines.next().is_none())
+                    .unwrap_or_default();
+                let said: &[u8] = match line.split(' ').next().unwrap_or_default() {
+                    "" => b"-ERR one at a time\r\n",
+                    "CAPA" => b"+OK\r\nTOP\r\nUIDL\r\n.\r\n",
+                    "STAT" => b"+OK 1001 9\r\n",
+                    "TOP" => b"+OK\r\nSubject: x\r\n\r\n.\r\n",
+                    "LIST" => b"+OK 1 9\r\n",
+                    _ => b"+OK\r\n",
+                };
+                let _ = stream.write_all(said);
+                if line == "QUIT" {
+                    break;
+                }
+            }
+        }
+    });
+    let session = log_on(Pop3::plain("127.0.0.1").port(port)).unwrap();
+    let newest = session
+        .inbox()
+        .newest_first()
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!((newest.subject(), newest.size()), ("x", 9));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn beside_dovecot_errors_are_typed_and_stls_works() {
@@ -554,20 +885,17 @@ fn beside_dovecot_errors_are_typed_and_stls_works() {
     };
     dovecot.deliver("ann", LETTER.as_bytes());
     let roots = Roots::Only(dovecot.certificate());
-    let implicit = || Pop3::new("localhost").unwrap().port(dovecot.pop3s);
+    let implicit = || Pop3::new("localhost").port(dovecot.pop3s);
     let log_on = |pop3: Pop3, password: &str| {
         let server = MailServer::builder().inbox(pop3).open().unwrap();
         Session::logon(&server, Credentials::password(WHO, password))
     };
-    let start_tls = implicit()
-        .port(dovecot.pop3)
-        .security(Security::StartTls)
-        .unwrap();
-    let session = log_on(start_tls.roots(&roots).unwrap(), "annpw").unwrap();
+    let start_tls = implicit().port(dovecot.pop3).security(Security::StartTls);
+    let session = log_on(start_tls.roots(roots.clone()), "annpw").unwrap();
     let messages = session.inbox().messages().unwrap();
     assert_eq!(messages.get(0).unwrap().text().unwrap(), "Hello.\r\n");
 
-    let error = log_on(implicit().roots(&roots).unwrap(), "wrong").unwrap_err();
+    let error = log_on(implicit().roots(roots.clone()), "wrong").unwrap_err();
     assert_eq!(
         (error.kind(), error.cdo_code()),
         (ErrorKind::LogonFailed, CdoCode::LogonFailed)

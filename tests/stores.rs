@@ -140,10 +140,8 @@ fn a_pop3_mailbox_conforms() {
     };
     let roots = Roots::Only(dovecot.certificate());
     let pop3 = Pop3::new("localhost")
-        .unwrap()
         .port(dovecot.pop3s)
-        .roots(&roots)
-        .unwrap();
+        .roots(roots.clone());
     let server = MailServer::builder().inbox(pop3).open().unwrap();
     conforms(&OnDovecot {
         dovecot: &dovecot,
@@ -159,10 +157,8 @@ fn an_imap_mailbox_conforms() {
     };
     let roots = Roots::Only(dovecot.certificate());
     let imap = Imap::new("localhost")
-        .unwrap()
         .port(dovecot.imaps)
-        .roots(&roots)
-        .unwrap();
+        .roots(roots.clone());
     let server = MailServer::builder().inbox(imap).open().unwrap();
     conforms(&OnDovecot {
         dovecot: &dovecot,
@@ -352,15 +348,11 @@ fn what_is_sent_by_each_way_out_arrives_in_each_store() {
     let roots = Roots::Only(dovecot.certificate());
     let stores = || -> [MailServerBuilder; 3] {
         let imap = Imap::new("localhost")
-            .unwrap()
             .port(dovecot.imaps)
-            .roots(&roots)
-            .unwrap();
+            .roots(roots.clone());
         let pop3 = Pop3::new("localhost")
-            .unwrap()
             .port(dovecot.pop3s)
-            .roots(&roots)
-            .unwrap();
+            .roots(roots.clone());
         let pattern = dovecot.path("home/{user}/Maildir").display().to_string();
         let maildir = MailServer::builder()
             .inbox(Maildir::new(pattern))

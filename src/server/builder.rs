@@ -497,6 +497,8 @@ impl MailServerBuilder {
         let rules = DropRules {
             profile: self.profile,
             is_of_one: false,
+            #[cfg(feature = "maildir")]
+            counted_in: None,
             dot_stuffed: self.drop_dot_stuffed,
             case_sensitive: self.case_sensitive_local_part,
             durable: self.durability == Durability::Durable,

@@ -69,6 +69,9 @@ pub(crate) struct DropRules {
     pub(crate) profile: Profile,
     /// All that lies there is one user's, whatever the files say.
     pub(crate) is_of_one: bool,
+    /// Where the size of all is counted, if it is.
+    #[cfg(feature = "maildir")]
+    pub(crate) counted_in: Option<Dir>,
     pub(crate) dot_stuffed: bool,
     pub(crate) case_sensitive: bool,
     pub(crate) durable: bool,
@@ -87,6 +90,7 @@ impl DropRules {
         Self {
             profile: Profile::None,
             is_of_one: true,
+            counted_in: None,
             dot_stuffed: false,
             case_sensitive: false,
             durable: true,

@@ -1,8 +1,9 @@
 //! A server that a mailbox is on: where it is, and how one comes to it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use super::mailbox::LogOn;
@@ -15,9 +16,13 @@ use crate::net::tls::{self, Roots, Security};
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) host: String,
-    pub(super) port: u16,
+    port: Option<u16>,
+    /// Where the server is with TLS from the first octet, and without.
+    ports: (u16, u16),
     pub(super) security: Security,
-    tls: Option<Arc<rustls::ClientConfig>>,
+    roots: Roots,
+    /// Made when it is needed first.
+    tls: Arc<OnceLock<Arc<rustls::ClientConfig>>>,
     credentials: Option<Credentials>,
     /// For each answer in all; for a long one for each block of it.
     pub(super) time: Duration,
@@ -25,33 +30,43 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn plain(host: String, port: u16) -> Self {
+    pub(super) fn new(host: String, ports: (u16, u16), security: Security) -> Self {
         Self {
             host,
-            port,
-            security: Security::None,
-            tls: None,
+            port: None,
+            ports,
+            security,
+            roots: Roots::Platform,
+            tls: Arc::default(),
             credentials: None,
             time: Duration::from_mins(1),
             poll: Duration::from_secs(30),
         }
     }
 
-    pub(super) fn with_tls(host: String, port: u16) -> Result<Self> {
-        Self::plain(host, port).security(Security::Implicit)
+    fn port(&self) -> u16 {
+        let usual = match self.security {
+            Security::Implicit => self.ports.0,
+            _ => self.ports.1,
+        };
+        self.port.unwrap_or(usual)
     }
 
-    pub(super) fn security(mut self, security: Security) -> Result<Self> {
-        if security != Security::None && self.tls.is_none() {
-            self.tls = Some(tls::config(&Roots::Platform)?);
+    pub(super) fn set_port(&mut self, port: u16) {
+        self.port = Some(port);
+    }
+
+    pub(super) fn set_roots(&mut self, roots: Roots) {
+        self.roots = roots;
+        self.tls = Arc::default();
+    }
+
+    fn tls(&self) -> Result<&Arc<rustls::ClientConfig>> {
+        if let Some(config) = self.tls.get() {
+            return Ok(config);
         }
-        self.security = security;
-        Ok(self)
-    }
-
-    pub(super) fn roots(mut self, roots: &Roots) -> Result<Self> {
-        self.tls = Some(tls::config(roots)?);
-        Ok(self)
+        let config = tls::config(&self.roots)?;
+        Ok(self.tls.get_or_init(|| config))
     }
 
     pub(super) fn credentials(&mut self, credentials: Credentials) {
@@ -78,7 +93,7 @@ impl Endpoint {
 
     /// A connection, private already where it is to be from the first octet.
     pub(super) fn connect(&self) -> Result<Connection> {
-        let opened = Connection::open(&self.host, self.port, self.time);
+        let opened = Connection::open(&self.host, self.port(), self.time);
         let mut connection = opened.map_err(|fault| self.error(fault))?;
         match self.security {
             Security::Implicit => self.start_tls(&mut connection)?,
@@ -92,9 +107,7 @@ impl Endpoint {
     }
 
     pub(super) fn start_tls(&self, connection: &mut Connection) -> Result<()> {
-        let config = self.tls.as_ref();
-        let config = config.ok_or_else(|| self.not_private("TLS is not set up"))?;
-        let started = connection.start_tls(config, &self.host, self.time);
+        let started = connection.start_tls(self.tls()?, &self.host, self.time);
         started.map_err(|fault| self.error(fault))
     }
 
@@ -127,10 +140,46 @@ impl Endpoint {
     }
 }
 
+/// Who is logged on: another who logs on as the same shares his connection. Users do not wait for one
+/// another.
+pub(super) struct Opened<T>(Mutex<HashMap<String, Arc<Mutex<Weak<T>>>>>);
+
+impl<T> Default for Opened<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Opened<T> {
+    pub(super) fn get_or_open(
+        &self,
+        user: &str,
+        is_same: impl FnOnce(&T) -> bool,
+        open: impl FnOnce() -> Result<T>,
+    ) -> Result<Arc<T>> {
+        let slot = {
+            let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            users.retain(|_, slot| {
+                // One that is held just now is in use.
+                Arc::strong_count(slot) > 1
+                    || slot.lock().is_ok_and(|opened| opened.strong_count() > 0)
+            });
+            Arc::clone(users.entry(user.to_owned()).or_default())
+        };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = slot.upgrade().filter(|known| is_same(known)) {
+            return Ok(known);
+        }
+        let opened = Arc::new(open()?);
+        *slot = Arc::downgrade(&opened);
+        Ok(opened)
+    }
+}
+
 /// Where it is, for errors.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        write!(f, "{}:{}", self.host, self.port())
     }
 }
 
@@ -138,7 +187,7 @@ impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
             .field("host", &self.host)
-            .field("port", &self.port)
+            .field("port", &self.port())
             .field("security", &self.security)
             .finish_non_exhaustive()
     }
@@ -161,30 +210,25 @@ fn is_distrust(error: &io::Error) -> bool {
 macro_rules! settings {
     ($store:ty) => {
         impl $store {
-            /// Another port.
+            /// Another port than the usual one.
             pub fn port(mut self, port: u16) -> Self {
-                self.endpoint.port = port;
+                self.endpoint.set_port(port);
                 self
             }
 
-            /// TLS from the first octet or after the protocol's own command, whatever the port.
-            /// Without any TLS credentials go to this machine alone.
-            ///
-            /// # Errors
-            /// [`Configuration`](crate::ErrorKind::Configuration) when the system has no
-            /// certificates to trust.
-            pub fn security(mut self, security: crate::Security) -> crate::Result<Self> {
-                self.endpoint = self.endpoint.security(security)?;
-                Ok(self)
+            /// TLS from the first octet or after the protocol's own command. Without any TLS
+            /// credentials go to this machine alone.
+            pub fn security(mut self, security: crate::Security) -> Self {
+                self.endpoint.security = security;
+                self
             }
 
-            /// Whose certificates are trusted; those that the system trusts by default.
-            ///
-            /// # Errors
-            /// [`Configuration`](crate::ErrorKind::Configuration) when there is none among them.
-            pub fn roots(mut self, roots: &crate::Roots) -> crate::Result<Self> {
-                self.endpoint = self.endpoint.roots(roots)?;
-                Ok(self)
+            /// Whose certificates are trusted; those that the system trusts by default. Where there
+            /// is none among them, who logs on gets an error of kind
+            /// [`Configuration`](crate::ErrorKind::Configuration).
+            pub fn roots(mut self, roots: crate::Roots) -> Self {
+                self.endpoint.set_roots(roots);
+                self
             }
 
             /// Credentials for a program that logs on without any

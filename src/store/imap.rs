@@ -10,13 +10,13 @@ mod idle;
 mod link;
 mod mailbox;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
-use super::endpoint::{Endpoint, settings};
+use super::endpoint::{Endpoint, Opened, settings};
 use super::mailbox::{LogOn, Mailbox, Store};
 use crate::error::Result;
+use crate::net::tls::Security;
 use mailbox::{ImapMailbox, Shared};
 
 /// An IMAP server on which users have their mailboxes: a [`Store`].
@@ -27,7 +27,7 @@ use mailbox::{ImapMailbox, Shared};
 /// # fn main() -> cdonts::Result<()> {
 /// # let secret = "";
 /// let server = MailServer::builder()
-///     .inbox(Imap::new("mail.example.com")?)
+///     .inbox(Imap::new("mail.example.com"))
 ///     .open()?;
 /// let session = Session::logon(&server, Credentials::password("jane@example.com", secret))?;
 /// for message in session.inbox().newest_first()?.take(20) {
@@ -43,35 +43,35 @@ pub struct Imap {
     endpoint: Endpoint,
     folder: String,
     /// Who logs on as one who is logged on shares his connection.
-    opened: Mutex<HashMap<String, Weak<Shared>>>,
+    opened: Opened<Shared>,
 }
+
+/// With TLS from the first octet, and without.
+const PORTS: (u16, u16) = (993, 143);
 
 settings!(Imap);
 
 impl Imap {
-    /// A server that speaks TLS from the first octet: port 993.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the system has no certificates to
-    /// trust.
-    pub fn new(host: impl Into<String>) -> Result<Self> {
-        Ok(Self::at(Endpoint::with_tls(host.into(), 993)?))
+    /// A server that speaks TLS from the first octet: port 993. (By STARTTLS the usual one is 143.)
+    pub fn new(host: impl Into<String>) -> Self {
+        Self::at(Endpoint::new(host.into(), PORTS, Security::Implicit))
     }
 
     /// A server on this machine, without TLS: port 143. Another machine gets no credentials.
     pub fn plain(host: impl Into<String>) -> Self {
-        Self::at(Endpoint::plain(host.into(), 143))
+        Self::at(Endpoint::new(host.into(), PORTS, Security::None))
     }
 
     fn at(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             folder: "INBOX".to_owned(),
-            opened: Mutex::default(),
+            opened: Opened::default(),
         }
     }
 
-    /// A folder instead of INBOX, as the server names it: what is not ASCII in modified UTF-7.
+    /// A folder instead of INBOX, its levels between slashes, whatever the server puts between them:
+    /// `Tickets/Open`.
     pub fn folder(mut self, name: impl Into<String>) -> Self {
         self.folder = name.into();
         self
@@ -81,20 +81,17 @@ impl Imap {
 impl Store for Imap {
     fn open(&self, who: &LogOn<'_>) -> Result<Arc<dyn Mailbox>> {
         let credentials = self.endpoint.credentials_of(who)?;
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = opened.get(&credentials.user).and_then(Weak::upgrade);
-        let shared = match known.filter(|known| known.credentials == credentials) {
-            Some(known) => known,
-            None => {
-                opened.retain(|_, shared| shared.strong_count() > 0);
-                let user = credentials.user.clone();
-                let endpoint = self.endpoint.clone();
-                let shared = Shared::open(endpoint, self.folder.clone(), credentials, who)?;
-                let shared = Arc::new(shared);
-                opened.insert(user, Arc::downgrade(&shared));
-                shared
-            }
+        let user = credentials.user.clone();
+        let is_same = |known: &Shared| known.credentials == credentials;
+        let open = || {
+            Shared::open(
+                self.endpoint.clone(),
+                self.folder.clone(),
+                credentials.clone(),
+                who,
+            )
         };
+        let shared = self.opened.get_or_open(&user, is_same, open)?;
         Ok(Arc::new(ImapMailbox(shared)))
     }
 

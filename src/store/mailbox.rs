@@ -219,7 +219,7 @@ impl Poll {
 impl Waiter for Poll {
     fn wait(&mut self, most: Duration) {
         std::thread::sleep(self.pause.min(most));
-        self.pause = self.longest.min(self.pause * 2);
+        self.pause = self.longest.min(self.pause.saturating_mul(2));
     }
 }
 
@@ -231,6 +231,11 @@ pub trait StoredMessage: fmt::Debug + Send + Sync {
     /// What tells it from all that ever were and will be; its name by default.
     fn key(&self) -> Vec<u8> {
         self.name().into_os_string().into_encoded_bytes()
+    }
+
+    /// Whether the key tells it from others for longer than this listing; it does by default.
+    fn has_lasting_key(&self) -> bool {
+        true
     }
 
     /// Where it is, for errors; its name by default.

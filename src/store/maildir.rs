@@ -127,6 +127,10 @@ impl Maildir {
         Ok(path)
     }
 
+    fn is_of_many(&self) -> bool {
+        matches!(self.place, Place::Pattern(_))
+    }
+
     fn open_store(&self, path: &Path, who: &LogOn<'_>) -> Result<Arc<DropStore>> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = opened.get(path).and_then(Weak::upgrade) {
@@ -149,7 +153,15 @@ impl Maildir {
             },
             Probe::default(),
         );
-        let root = Dir::open_path(path, modes, &probe)?;
+        let root = match Dir::open_path(path, modes, &probe) {
+            Err(failure) if failure.is_gone() && self.is_of_many() => return Err(no_mailbox()),
+            opened => opened?,
+        };
+        // A folder lies in the Maildir, which has one count for all.
+        let counted_in = match (&self.folder, path.parent()) {
+            (Some(_), Some(parent)) => Dir::open_path(parent, modes, &probe)?,
+            _ => root.clone(),
+        };
         if !is_maildir(&root)? {
             let message = "the directory is no Maildir: it lacks new/, cur/ or tmp/";
             return Err(Error::new(ErrorKind::Configuration, message).with_path(path));
@@ -167,6 +179,7 @@ impl Maildir {
         let state = State::new(Some(whole.join(STATE)), false, setting, modes, probe);
         let rules = DropRules {
             durable: self.durable,
+            counted_in: Some(counted_in),
             ..DropRules::of_one(who.limits.clone())
         };
         DropStore::new(root, rules, None, false, Arc::new(state))

@@ -8,13 +8,13 @@ mod dialogue;
 mod lines;
 mod mailbox;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
-use super::endpoint::{Endpoint, settings};
+use super::endpoint::{Endpoint, Opened, settings};
 use super::mailbox::{LogOn, Mailbox, Store};
 use crate::error::Result;
+use crate::net::tls::Security;
 use mailbox::{Pop3Mailbox, Shared};
 
 /// A POP3 server on which users have their mailboxes: a [`Store`].
@@ -24,7 +24,7 @@ use mailbox::{Pop3Mailbox, Shared};
 ///
 /// # fn main() -> cdonts::Result<()> {
 /// # let secret = "";
-/// let server = MailServer::builder().inbox(Pop3::new("mail.example.com")?).open()?;
+/// let server = MailServer::builder().inbox(Pop3::new("mail.example.com")).open()?;
 /// let session = Session::logon(&server, Credentials::password("jane@example.com", secret))?;
 /// for message in session.inbox().newest_first()?.take(20) {
 ///     println!("{}", message?.subject());
@@ -39,30 +39,29 @@ use mailbox::{Pop3Mailbox, Shared};
 pub struct Pop3 {
     endpoint: Endpoint,
     /// Who logs on as one who is logged on shares his connection.
-    opened: Mutex<HashMap<String, Weak<Shared>>>,
+    opened: Opened<Shared>,
 }
+
+/// With TLS from the first octet, and without.
+const PORTS: (u16, u16) = (995, 110);
 
 settings!(Pop3);
 
 impl Pop3 {
-    /// A server that speaks TLS from the first octet: port 995.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the system has no certificates to
-    /// trust.
-    pub fn new(host: impl Into<String>) -> Result<Self> {
-        Ok(Self::at(Endpoint::with_tls(host.into(), 995)?))
+    /// A server that speaks TLS from the first octet: port 995. (By STARTTLS the usual one is 110.)
+    pub fn new(host: impl Into<String>) -> Self {
+        Self::at(Endpoint::new(host.into(), PORTS, Security::Implicit))
     }
 
     /// A server on this machine, without TLS: port 110. Another machine gets no credentials.
     pub fn plain(host: impl Into<String>) -> Self {
-        Self::at(Endpoint::plain(host.into(), 110))
+        Self::at(Endpoint::new(host.into(), PORTS, Security::None))
     }
 
     fn at(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
-            opened: Mutex::default(),
+            opened: Opened::default(),
         }
     }
 }
@@ -70,18 +69,10 @@ impl Pop3 {
 impl Store for Pop3 {
     fn open(&self, who: &LogOn<'_>) -> Result<Arc<dyn Mailbox>> {
         let credentials = self.endpoint.credentials_of(who)?;
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = opened.get(&credentials.user).and_then(Weak::upgrade);
-        let shared = match known.filter(|known| known.credentials == credentials) {
-            Some(known) => known,
-            None => {
-                opened.retain(|_, shared| shared.strong_count() > 0);
-                let user = credentials.user.clone();
-                let shared = Arc::new(Shared::open(self.endpoint.clone(), credentials, who)?);
-                opened.insert(user, Arc::downgrade(&shared));
-                shared
-            }
-        };
+        let user = credentials.user.clone();
+        let is_same = |known: &Shared| known.credentials == credentials;
+        let open = || Shared::open(self.endpoint.clone(), credentials.clone(), who);
+        let shared = self.opened.get_or_open(&user, is_same, open)?;
         Ok(Arc::new(Pop3Mailbox(shared)))
     }
 

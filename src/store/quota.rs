@@ -6,9 +6,9 @@ impl DropStore {
     /// Says that a message of that size is gone. Where nobody counts there is no such file; a count
     /// that is wrong is made anew by who checks the quota.
     pub(super) fn tell_quota(&self, size: u64) {
-        if self.rules.is_of_one {
+        if let Some(dir) = &self.rules.counted_in {
             let line = format!("-{size} -1\n");
-            let _ = self.root.append("maildirsize", line.as_bytes());
+            let _ = dir.append("maildirsize", line.as_bytes());
         }
     }
 }

@@ -12,7 +12,7 @@ use imap_next::imap_types::core::Vec1;
 use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName, Part, Section};
 
 use super::content::{BLOCK, ImapBytes, copy, piece, section_of};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::format::fields;
 use crate::format::structure::OutlinePart;
 
@@ -68,7 +68,12 @@ impl Apart {
         let Some(section) = bytes.section().filter(|section| is_multipart(section)) else {
             return Ok(None);
         };
-        let told = bytes.ask(&[MessageDataItemName::BodyStructure])?;
+        let told = match bytes.ask(&[MessageDataItemName::BodyStructure]) {
+            Err(error) if error.kind() == ErrorKind::MessageGone => return Err(error),
+            // An odd structure is no reason not to read the message.
+            Err(_) => return Ok(None),
+            Ok(told) => told,
+        };
         let structure = told.into_iter().find_map(|item| match item {
             MessageDataItem::BodyStructure(structure) => Some(structure),
             _ => None,
@@ -101,7 +106,11 @@ impl Apart {
                 .iter()
                 .map(|section| piece(Some(section.clone()), 0, LONGEST))
                 .collect();
-            let told = bytes.ask(&items)?;
+            let told = match bytes.ask(&items) {
+                Err(error) if error.kind() == ErrorKind::MessageGone => return Err(error),
+                Err(_) => return Ok(false),
+                Ok(told) => told,
+            };
             for (part, section) in parts.iter_mut().zip(&wanted) {
                 match section_of(&told, Some(section), 0) {
                     Some(octets) if octets.len() < LONGEST as usize => {

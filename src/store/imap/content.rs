@@ -68,7 +68,7 @@ pub(super) fn fields_of<'i>(items: &'i [MessageDataItem<'static>]) -> Option<Cow
             section: Some(Section::HeaderFields(None, _)),
             data,
             ..
-        } => Some(data.clone().into_option().unwrap_or_default()),
+        } => data.clone().into_option(),
         _ => None,
     })
 }
@@ -100,7 +100,8 @@ pub(super) fn section_of<'i>(
             origin,
             data,
         } if section.as_ref() == wanted && origin.unwrap_or(0) == start => {
-            Some(data.clone().into_option().unwrap_or_default())
+            // NIL is no text, not an empty one: the server cannot read it.
+            data.clone().into_option()
         }
         _ => None,
     })
@@ -147,6 +148,9 @@ impl ImapBytes {
     pub(super) fn open(shared: &Arc<Shared>, key: Key, size: u64) -> Result<Self> {
         let empty = Self::new(shared, Arc::new(Held::whole(key, Vec::new())));
         let mut held = Held::whole(key, empty.fetch(0)?);
+        if held.len == 0 && size > 0 {
+            return Err(empty.wrong());
+        }
         if held.is_large() {
             let (len, last) = empty.find_end(size)?;
             (held.len, held.last) = (len, Mutex::new(last));

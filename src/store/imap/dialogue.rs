@@ -6,8 +6,8 @@ use imap_next::imap_types::auth::AuthMechanism;
 use imap_next::imap_types::command::CommandBody;
 use imap_next::imap_types::core::Vec1;
 use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName};
-use imap_next::imap_types::flag::{Flag, StoreResponse, StoreType};
-use imap_next::imap_types::mailbox::Mailbox;
+use imap_next::imap_types::flag::{Flag, FlagPerm, StoreResponse, StoreType};
+use imap_next::imap_types::mailbox::{ListMailbox, Mailbox};
 use imap_next::imap_types::response::{Capability, Code, Data, StatusKind};
 use imap_next::imap_types::search::SearchKey;
 use imap_next::imap_types::sequence::SequenceSet;
@@ -21,6 +21,8 @@ use crate::store::endpoint::Endpoint;
 const SEARCHED: u32 = 50_000;
 /// What no name and no password may hold.
 const ENDS: [char; 3] = ['\r', '\n', '\0'];
+/// So many messages a folder may have.
+const MOST_MESSAGES: u32 = 4_000_000;
 /// So often a list is begun again, since messages went while it was made.
 const TRIES: usize = 10;
 
@@ -29,6 +31,8 @@ const TRIES: usize = 10;
 pub(super) struct Selected {
     pub(super) validity: u32,
     exists: u32,
+    /// Messages can be marked as deleted, for good.
+    can_delete: bool,
 }
 
 /// Answers to FETCH, by UID.
@@ -101,7 +105,12 @@ impl Link {
 
     /// Selects the folder anew, to delete in it: what UIDs mean holds for the validity that it tells.
     pub(super) fn select(&mut self, folder: &str) -> Result<Selected> {
-        self.enter(|mailbox| CommandBody::Select { mailbox }, folder)
+        let selected = self.enter(|mailbox| CommandBody::Select { mailbox }, folder)?;
+        if selected.can_delete {
+            return Ok(selected);
+        }
+        let message = format!("{}: nothing can be deleted in this folder", self.endpoint());
+        Err(Error::new(ErrorKind::NoAccess, message))
     }
 
     /// The same only to read.
@@ -116,20 +125,62 @@ impl Link {
     ) -> Result<Selected> {
         let mailbox = Mailbox::try_from(folder.to_owned());
         let mailbox = mailbox.map_err(|_| {
-            let message = "a folder's name must be ASCII, in modified UTF-7";
+            let message = "the server cannot be told the name of this folder";
             Error::new(ErrorKind::InvalidValue, message).with_field("folder")
         })?;
-        let (mut validity, mut exists) = (None, None);
+        let (mut validity, mut exists, mut can_delete) = (None, None, true);
         let done = self.run(command(mailbox), &mut |told| match told {
             Told::Code(Code::UidValidity(number)) => validity = Some(number.get()),
+            Told::Code(Code::PermanentFlags(flags)) => {
+                can_delete = flags.contains(&FlagPerm::Flag(Flag::Deleted));
+            }
             Told::Data(Data::Exists(count)) => exists = Some(count),
             _ => {}
         })?;
         self.done(&done)?;
         match (validity, exists) {
-            (Some(validity), Some(exists)) => Ok(Selected { validity, exists }),
+            (Some(validity), Some(exists)) => Ok(Selected {
+                validity,
+                exists,
+                can_delete: can_delete && !matches!(done.code, Some(Code::ReadOnly)),
+            }),
             _ => Err(self.wrong("the server does not tell what UIDs there are")),
         }
+    }
+
+    /// What the server calls a folder whose levels stand between slashes (RFC 3501 section 5.1).
+    pub(super) fn name_of(&mut self, folder: &str) -> Result<String> {
+        if folder.eq_ignore_ascii_case("INBOX") {
+            return Ok("INBOX".to_owned());
+        }
+        let wrong = "a folder's name is of levels between slashes, none of them empty";
+        let invalid = || Error::new(ErrorKind::InvalidValue, wrong).with_field("folder");
+        let empty = || Mailbox::try_from(String::new()).map_err(|_| invalid());
+        let list = CommandBody::List {
+            reference: empty()?,
+            mailbox_wildcard: ListMailbox::try_from("").map_err(|_| invalid())?,
+        };
+        let mut delimiter = None;
+        let done = self.run(list, &mut |told| {
+            if let Told::Data(Data::List {
+                delimiter: told, ..
+            }) = told
+            {
+                delimiter = told.map(|told| told.inner());
+            }
+        })?;
+        self.done(&done)?;
+        let levels: Vec<&str> = folder.split('/').collect();
+        let between = delimiter.map_or(String::new(), String::from);
+        let is_level = |level: &&str| {
+            !level.is_empty() && delimiter.is_none_or(|delimiter| !level.contains(delimiter))
+        };
+        if !levels.iter().all(is_level) || levels.len() > 1 && delimiter.is_none() {
+            return Err(invalid());
+        }
+        let levels = levels.into_iter();
+        let encoded = levels.map(|level| utf7_imap::encode_utf7_imap(level.to_owned()));
+        Ok(encoded.collect::<Vec<_>>().join(&between))
     }
 
     /// The UIDs of the messages of the folder that are not to be deleted, in their order.
@@ -151,7 +202,7 @@ impl Link {
         most: usize,
     ) -> Result<Option<(Selected, Vec<u32>, bool)>> {
         let selected = self.examine(folder)?;
-        let step = u32::try_from(most).unwrap_or(SEARCHED).clamp(1, SEARCHED);
+        let mut step = u32::try_from(most).unwrap_or(SEARCHED).clamp(1, SEARCHED);
         let (mut uids, mut last, mut is_moved) = (Vec::new(), selected.exists, false);
         while last > 0 && uids.len() < most {
             let first = last.saturating_sub(step - 1).max(1);
@@ -160,6 +211,8 @@ impl Link {
                 return Ok(None);
             }
             last = first - 1;
+            // Where few are left of many, it takes no longer than a list of all.
+            step = step.saturating_mul(2).min(SEARCHED);
         }
         uids.sort_unstable();
         uids.dedup();
@@ -177,7 +230,10 @@ impl Link {
 
     /// `None` when messages went meanwhile: the numbers of the others are not the same then.
     fn search_all(&mut self, exists: u32) -> Result<Option<Vec<u32>>> {
-        let (mut uids, mut first) = (Vec::with_capacity(exists as usize), 1);
+        if exists > MOST_MESSAGES {
+            return Err(self.wrong("the server has more messages than can be listed"));
+        }
+        let (mut uids, mut first) = (Vec::new(), 1);
         let mut is_moved = false;
         while first <= exists {
             let last = exists.min(first.saturating_add(SEARCHED - 1));
@@ -265,11 +321,25 @@ impl Link {
         items: &[MessageDataItemName<'static>],
     ) -> Result<Fetched> {
         let (mut fetched, malformed) = self.fetch_once(uids, items)?;
-        if malformed == 0 || uids.len() == 1 {
+        if malformed == 0 {
             return Ok(fetched);
         }
+        if let [uid] = uids {
+            // What the server says of it is nothing; that it is gone, it does not say.
+            if fetched
+                .iter()
+                .any(|(known, items)| known == uid && items.len() > 1)
+            {
+                return Ok(fetched);
+            }
+            let text = "the server's answer about this message cannot be understood";
+            return Err(self.endpoint().wrong(text));
+        }
         for uid in uids {
-            if !fetched.iter().any(|(known, _)| known == uid) {
+            let is_whole =
+                |(known, told): &&(u32, Vec<_>)| known == uid && told.len() > items.len();
+            if fetched.iter().find(is_whole).is_none() {
+                fetched.retain(|(known, _)| known != uid);
                 fetched.extend(self.fetch_once(&[*uid], items)?.0);
             }
         }

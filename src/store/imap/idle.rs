@@ -37,13 +37,17 @@ impl Idle {
         }
     }
 
-    fn begin(&self) -> Result<Option<Idling>> {
-        let mut link = Link::log_on(&self.shared.endpoint, &self.shared.credentials)?;
+    fn begin(&self, most: Duration) -> Result<Option<Idling>> {
+        let mut endpoint = self.shared.endpoint.clone();
+        // Who waits for a short time does not wait long for a log-on.
+        endpoint.time = endpoint.time.min(most.max(Duration::from_secs(1)));
+        let mut link = Link::log_on(&endpoint, &self.shared.credentials)?;
         if !link.has(&Capability::Idle) {
             link.leave();
             return Ok(None);
         }
-        link.examine(&self.shared.folder)?;
+        let folder = self.shared.folder_name(&mut link)?;
+        link.examine(folder)?;
         if !link.begin_idle()? {
             link.leave();
             return Ok(None);
@@ -54,7 +58,7 @@ impl Idle {
 
     fn try_wait(&mut self, most: Duration) -> Result<()> {
         let Some(idling) = &mut self.idling else {
-            self.idling = self.begin()?;
+            self.idling = self.begin(most)?;
             self.is_without = self.idling.is_none();
             // What came before it began is not told: a look finds it.
             return Ok(());
@@ -87,10 +91,8 @@ impl Waiter for Idle {
 
 impl Drop for Idle {
     fn drop(&mut self) {
-        if let Some(mut idling) = self.idling.take()
-            && idling.link.end_idle().is_ok()
-        {
-            idling.link.leave();
+        if let Some(idling) = self.idling.take() {
+            idling.link.leave_idle();
         }
     }
 }

@@ -4,6 +4,7 @@
 //! that cannot be understood is never taken for none.
 
 use std::mem;
+use std::time::{Duration, Instant};
 
 use imap_next::client::{Client, Error as ClientError, Event, Options};
 use imap_next::imap_types::auth::AuthenticateData;
@@ -20,6 +21,8 @@ use crate::store::endpoint::Endpoint;
 
 /// The longest answer that is taken: a block of a message and what stands around it.
 const MOST: u32 = 1 << 20;
+/// One for the secret, one that tells why not.
+const MOST_CHALLENGES: usize = 2;
 /// Each block of an answer has the time of one.
 const BLOCK: usize = 64 * 1024;
 
@@ -33,7 +36,12 @@ pub(super) struct Link {
     is_lost: bool,
     /// Octets since the deadline was set.
     since: usize,
+    /// Octets that may still come: nothing that is asked for has as many.
+    budget: usize,
 }
+
+/// The most that comes for what is asked at once: fifty header sections of the longest.
+const BUDGET: usize = 64 << 20;
 
 /// How a command ended.
 pub(super) struct Done {
@@ -51,7 +59,12 @@ impl Done {
         let message = format!("{endpoint}: the server refuses: {text}");
         let kind = match &self.code {
             Some(Code::ReadOnly) => ErrorKind::NoAccess,
-            _ => ErrorKind::Network,
+            Some(Code::Other(code)) => match code.inner().to_ascii_uppercase().as_slice() {
+                b"NOPERM" => ErrorKind::NoAccess,
+                b"UNAVAILABLE" | b"INUSE" | b"LIMIT" | b"SERVERBUG" => ErrorKind::Network,
+                _ => ErrorKind::Refused,
+            },
+            _ => ErrorKind::Refused,
         };
         Error::new(kind, message)
     }
@@ -76,6 +89,7 @@ impl Link {
             capabilities: Vec::new(),
             is_lost: false,
             since: 0,
+            budget: BUDGET,
         };
         let greeting = link.greeting()?;
         if greeting.kind != GreetingKind::Ok {
@@ -158,6 +172,12 @@ impl Link {
         self.endpoint.start_tls(&mut self.connection)
     }
 
+    /// A new question has all its time, and all its room for an answer.
+    fn begin(&mut self) {
+        self.budget = BUDGET;
+        self.arm();
+    }
+
     fn arm(&mut self) {
         self.since = 0;
         self.connection.set_time(self.endpoint.time);
@@ -199,6 +219,11 @@ impl Link {
                 self.client.enqueue_input(some);
                 self.connection.consume(count);
                 self.since += count;
+                let left = self.budget.checked_sub(count);
+                self.budget = left.unwrap_or(0);
+                if left.is_none() {
+                    return Err(self.wrong("the server says more than it was asked"));
+                }
             }
             Err(fault) => {
                 self.is_lost = true;
@@ -231,7 +256,7 @@ impl Link {
             body,
         };
         self.client.enqueue_command(command);
-        self.arm();
+        self.begin();
         Ok(tag)
     }
 
@@ -340,9 +365,14 @@ impl Link {
         let tag = self.enqueue(body)?;
         // What was known before is not so any more, unless the server says so.
         let before = mem::take(&mut self.capabilities);
+        let mut challenges = 0;
         loop {
             match self.event()? {
                 Some(Event::AuthenticateContinuationRequestReceived { .. }) => {
+                    challenges += 1;
+                    if challenges > MOST_CHALLENGES {
+                        return Err(self.wrong("the server asks again and again"));
+                    }
                     let answer = AuthenticateData::r#continue(mem::take(&mut secret));
                     if self.client.set_authenticate_data(answer).is_err() {
                         return Err(self.wrong("the server asks for what is not begun"));
@@ -383,7 +413,8 @@ impl Link {
     }
 
     /// Waits in IDLE until the server tells something or the time is over: whether it told.
-    pub(super) fn wait(&mut self, time: std::time::Duration) -> Result<bool> {
+    pub(super) fn wait(&mut self, time: Duration) -> Result<bool> {
+        let begin = Instant::now();
         loop {
             match self.client.next() {
                 Ok(Event::DataReceived { .. }) => return Ok(true),
@@ -396,7 +427,12 @@ impl Link {
                     written.map_err(|fault| self.endpoint.error(fault))?;
                 }
                 Err(Interrupt::Io(Io::NeedMoreInput)) => {
-                    self.connection.set_time(time);
+                    // What the server says to keep the line open does not begin it anew.
+                    let left = time.saturating_sub(begin.elapsed());
+                    if left.is_zero() {
+                        return Ok(false);
+                    }
+                    self.connection.set_time(left);
                     match self.connection.fill() {
                         Ok(some) => {
                             let count = some.len();
@@ -420,7 +456,7 @@ impl Link {
         if self.client.set_idle_done().is_none() {
             return Err(self.wrong("there is no IDLE to end"));
         }
-        self.arm();
+        self.begin();
         loop {
             match self.event()? {
                 Some(Event::StatusReceived {
@@ -431,6 +467,15 @@ impl Link {
                 }) => return Err(self.wrong("the server says goodbye")),
                 _ => {}
             }
+        }
+    }
+
+    /// Says goodbye out of IDLE.
+    pub(super) fn leave_idle(mut self) {
+        if !self.is_lost {
+            let _ = self
+                .connection
+                .write(b"DONE\r\nz LOGOUT\r\n", Duration::from_secs(1));
         }
     }
 

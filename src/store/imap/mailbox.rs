@@ -18,13 +18,15 @@ use crate::limits::Limits;
 use crate::store::delivered::page_around;
 use crate::store::endpoint::Endpoint;
 use crate::store::entry::Summary;
-use crate::store::ledger::Ledger;
+use crate::store::ledger::{Ledger, Noted};
 use crate::store::mailbox::{
     Listing, LogOn, Mailbox, Page, PageRequest, Position, StoredMessage, Waiter,
 };
 
 /// So many messages are asked for together.
 const PAGE: usize = 50;
+/// So many messages are deleted by one command, which must not be too long.
+const TOGETHER: usize = 300;
 /// So many messages that were opened last are kept.
 const KEPT: usize = 16;
 
@@ -34,7 +36,9 @@ pub(super) struct ImapMailbox(pub(super) Arc<Shared>);
 /// What all who are logged on as one user share.
 pub(super) struct Shared {
     pub(super) endpoint: Endpoint,
-    pub(super) folder: String,
+    folder: String,
+    /// As the server calls it.
+    folder_name: OnceLock<String>,
     pub(super) credentials: Credentials,
     pub(super) limits: Limits,
     account: String,
@@ -130,6 +134,7 @@ impl Shared {
             limits: who.limits.clone(),
             endpoint,
             folder,
+            folder_name: OnceLock::new(),
             credentials,
             state: Mutex::default(),
         };
@@ -139,6 +144,14 @@ impl Shared {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn folder_name(&self, link: &mut Link) -> Result<&str> {
+        if let Some(name) = self.folder_name.get() {
+            return Ok(name);
+        }
+        let name = link.name_of(&self.folder)?;
+        Ok(self.folder_name.get_or_init(|| name))
     }
 
     fn session<'s>(&self, state: &'s mut State) -> Result<&'s mut Session> {
@@ -184,7 +197,8 @@ impl Shared {
                 Some(validity) => validity,
                 None => {
                     session.deletes = false;
-                    session.link.examine(&self.folder)?.validity
+                    let folder = self.folder_name(&mut session.link)?;
+                    session.link.examine(folder)?.validity
                 }
             };
             session.validity = Some(validity);
@@ -205,7 +219,8 @@ impl Shared {
         self.with_session(state, |session| {
             if !session.deletes || session.validity.is_none() {
                 session.validity = None;
-                session.validity = Some(session.link.select(&self.folder)?.validity);
+                let folder = self.folder_name(&mut session.link)?;
+                session.validity = Some(session.link.select(folder)?.validity);
                 session.deletes = true;
             }
             if session.validity != Some(key.validity) {
@@ -223,13 +238,16 @@ impl Shared {
 
     fn list(self: &Arc<Self>) -> Result<Listed> {
         let mut state = self.state();
+        // Before the list is made: what is noted meanwhile is not taken for done.
+        let noted = self.ledger.look()?;
         let (validity, uids) = self.with_session(&mut state, |session| {
             (session.validity, session.deletes) = (None, false);
-            let (selected, uids) = session.link.uids(&self.folder)?;
+            let folder = self.folder_name(&mut session.link)?;
+            let (selected, uids) = session.link.uids(folder)?;
             session.validity = Some(selected.validity);
             Ok((selected.validity, uids))
         })?;
-        let uids = self.without_noted(&mut state, validity, uids)?;
+        let uids = self.without_noted(&mut state, validity, uids, noted);
         let is_there = |key: &Key| key.validity == validity && uids.binary_search(&key.uid).is_ok();
         state.kept.retain(|(key, _)| is_there(key));
         state.listed = None;
@@ -242,9 +260,12 @@ impl Shared {
             return Ok(None);
         }
         let mut state = self.state();
+        // An older snapshot lacks what came since.
+        state.listed = None;
         let newest = self.with_session(&mut state, |session| {
             (session.validity, session.deletes) = (None, false);
-            let newest = session.link.newest_uids(&self.folder, most)?;
+            let folder = self.folder_name(&mut session.link)?;
+            let newest = session.link.newest_uids(folder, most)?;
             session.validity = newest.as_ref().map(|(selected, ..)| selected.validity);
             Ok(newest)
         })?;
@@ -263,8 +284,13 @@ impl Shared {
     }
 
     /// What was to be deleted and is still there is only deleted.
-    fn without_noted(&self, state: &mut State, validity: u32, uids: Vec<u32>) -> Result<Vec<u32>> {
-        let mut noted = self.ledger.look()?;
+    fn without_noted(
+        &self,
+        state: &mut State,
+        validity: u32,
+        uids: Vec<u32>,
+        mut noted: Noted,
+    ) -> Vec<u32> {
         let (again, uids): (Vec<u32>, Vec<u32>) = uids
             .into_iter()
             .partition(|&uid| noted.take(&Key { validity, uid }.to_bytes()));
@@ -276,7 +302,7 @@ impl Shared {
                 link.expunge(&again)
             });
         }
-        Ok(uids)
+        uids
     }
 
     /// Deletes messages, which are written down before.
@@ -322,9 +348,17 @@ impl Shared {
         let present = self.with_folder_to_delete(state, first, |link| link.present(&uids))?;
         // Marking is for good once the server has it, and can be done twice.
         let marked = self.with_folder_to_delete(state, first, |link| link.mark_deleted(&present));
-        marked.map_err(|error| match error.kind() {
-            ErrorKind::Network => unknown(&error),
-            _ => error,
+        let is_lost = |state: &State| {
+            let session = state.session.as_ref();
+            session.is_none_or(|session| session.link.is_lost())
+        };
+        // A refusal is no doubt: nothing was done.
+        marked.map_err(|error| {
+            if is_lost(state) {
+                unknown(&error)
+            } else {
+                error
+            }
         })?;
         // What is marked is never shown again: if this fails, it takes room until somebody removes
         // it.
@@ -555,7 +589,10 @@ impl Mailbox for ImapMailbox {
                 .all(|two| matches!(two, [a, b] if a.validity == b.validity))
         };
         match keys.filter(is_one) {
-            Some(keys) => self.0.delete(&keys),
+            Some(keys) => {
+                let some = keys.chunks(TOGETHER);
+                some.flat_map(|keys| self.0.delete(keys)).collect()
+            }
             None => messages.iter().map(|message| message.delete()).collect(),
         }
     }

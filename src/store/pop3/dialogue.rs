@@ -4,6 +4,8 @@
 //! A connection on which anything went wrong is closed without QUIT, which would commit what was
 //! asked for.
 
+use std::time::Duration;
+
 use base64_simd::STANDARD;
 
 use super::lines::Lines;
@@ -39,6 +41,7 @@ pub(super) struct Head {
 struct Capabilities {
     stls: bool,
     top: bool,
+    uidl: bool,
     pipelining: bool,
     tells_why: bool,
     sasl: Vec<String>,
@@ -59,6 +62,10 @@ pub(super) struct Open {
 
 /// The most that lists of ids and sizes may take: a line of 80 octets for each of many messages.
 const MOST_LIST: u64 = 256 << 20;
+/// So many messages a mailbox may have.
+const MOST_MESSAGES: u32 = 1_000_000;
+/// While it is authenticated: for the secret, why not, and that it is so.
+const MOST_ANSWERS: usize = 3;
 /// Each block of an answer has the time of one.
 const BLOCK: u64 = 64 * 1024;
 
@@ -98,10 +105,12 @@ impl Open {
         self.capabilities.top
     }
 
-    /// Says goodbye when nothing is to be committed, and does not wait for an answer.
+    /// Says goodbye when nothing is to be committed. Waits for a moment until the server has the
+    /// mailbox unlocked.
     pub(super) fn leave(mut self, endpoint: &Endpoint) {
-        if !self.is_lost {
-            let _ = self.connection.write(b"QUIT\r\n", endpoint.time);
+        let time = endpoint.time.min(Duration::from_secs(2));
+        if !self.is_lost && self.connection.write(b"QUIT\r\n", time).is_ok() {
+            let _ = self.connection.read_line();
         }
     }
 }
@@ -155,7 +164,7 @@ impl Dialogue<'_> {
     }
 
     /// Reads the lines of an answer into `to`, at most so many octets.
-    fn lines(&mut self, to: &mut dyn Sink, most: u64) -> Result<()> {
+    fn lines(&mut self, to: &mut dyn Sink, limit: &'static str, most: u64) -> Result<()> {
         let (mut lines, mut out) = (Lines::new(), Vec::new());
         let (mut total, mut since) = (0u64, 0u64);
         self.connection.connection.set_time(self.endpoint.time);
@@ -170,7 +179,7 @@ impl Dialogue<'_> {
             since += count as u64;
             if total > most {
                 // There is no way to stop it but to go.
-                return self.lost(Limits::exceeded("message", most));
+                return self.lost(Limits::exceeded(limit, most));
             }
             if let Err(error) = to.put(&out) {
                 return self.lost(error);
@@ -186,13 +195,14 @@ impl Dialogue<'_> {
         }
     }
 
-    fn list(&mut self, command: &str) -> Result<Option<Vec<u8>>> {
+    /// The lines of an answer, or what the server says instead.
+    fn list(&mut self, command: &str) -> Result<Result<Vec<u8>, String>> {
         match self.command(command)? {
-            Answer::No(_) => Ok(None),
+            Answer::No(text) => Ok(Err(text)),
             Answer::Yes(_) => {
                 let mut list = Vec::new();
-                self.lines(&mut list, MOST_LIST)?;
-                Ok(Some(list))
+                self.lines(&mut list, "message", MOST_LIST)?;
+                Ok(Ok(list))
             }
         }
     }
@@ -206,6 +216,7 @@ impl Dialogue<'_> {
             match words.next() {
                 Some("STLS") => found.stls = true,
                 Some("TOP") => found.top = true,
+                Some("UIDL") => found.uidl = true,
                 Some("PIPELINING") => found.pipelining = true,
                 Some("AUTH-RESP-CODE") => found.tells_why = true,
                 Some("SASL") => found.sasl = words.map(ToOwned::to_owned).collect(),
@@ -264,7 +275,7 @@ impl Dialogue<'_> {
     fn sasl(&mut self, mechanism: &str, text: &str) -> Result<()> {
         self.write(&format!("AUTH {mechanism}"))?;
         let mut sent = false;
-        loop {
+        for _ in 0..MOST_ANSWERS {
             self.connection.connection.set_time(self.endpoint.time);
             let line = match self.connection.connection.read_line() {
                 Ok(line) => line,
@@ -288,6 +299,7 @@ impl Dialogue<'_> {
             sent = true;
             self.write(&answer)?;
         }
+        self.wrong("the server asks again and again")
     }
 
     fn logon_failed(&self, text: &str) -> Error {
@@ -316,16 +328,23 @@ impl Dialogue<'_> {
         )
     }
 
-    /// The numbers of the messages with their unique ids; `None` where the server has none.
+    /// The numbers of the messages with their unique ids; `None` where the server has none. That it
+    /// does not tell them now is an error, and never that there are none.
     pub(super) fn unique_ids(&mut self) -> Result<Option<Numbered>> {
-        let list = self.list("UIDL")?;
-        list.map(|list| self.numbered(&list)).transpose()
+        match self.list("UIDL")? {
+            Ok(list) => self.numbered(&list).map(Some),
+            Err(text) if self.connection.capabilities.uidl || text.starts_with('[') => {
+                Err(self.refused(&text))
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     /// The numbers of the messages with their sizes, as the server says.
     pub(super) fn sizes(&mut self) -> Result<Vec<(u32, u64)>> {
-        let Some(list) = self.list("LIST")? else {
-            return self.wrong("the server lists nothing");
+        let list = match self.list("LIST")? {
+            Ok(list) => list,
+            Err(text) => return Err(self.refused(&text)),
         };
         let numbered = self.numbered(&list)?.into_iter();
         let size = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
@@ -359,9 +378,18 @@ impl Dialogue<'_> {
         };
         let count = text.split_whitespace().next().map(str::parse);
         match count {
-            Some(Ok(count)) => Ok(count),
+            Some(Ok(count)) if count <= MOST_MESSAGES => Ok(count),
+            Some(Ok(_)) => self.wrong("the server has more messages than can be listed"),
             _ => self.wrong("the server does not say how many messages there are"),
         }
+    }
+
+    /// The size of a message, as the server says; `None` where it does not.
+    pub(super) fn size(&mut self, number: u32) -> Result<Option<u64>> {
+        Ok(match self.command(&format!("LIST {number}"))? {
+            Answer::Yes(text) => size_in(&text),
+            Answer::No(_) => None,
+        })
     }
 
     /// The header sections of messages, all asked for at once where the server takes that, with
@@ -374,59 +402,64 @@ impl Dialogue<'_> {
         let is_piped = self.connection.capabilities.pipelining;
         if is_piped {
             for (number, size) in wanted {
-                self.ask_head(*number, *size)?;
+                if size.is_none() {
+                    self.write(&format!("LIST {number}"))?;
+                }
+                self.write(&format!("TOP {number} 0"))?;
             }
         }
         let mut heads = Vec::with_capacity(wanted.len());
         for (number, size) in wanted {
-            if !is_piped {
-                self.ask_head(*number, *size)?;
-            }
-            heads.push(self.head(*size, most)?);
+            heads.push(if is_piped {
+                self.head(*size, most)?
+            } else {
+                let size = match size {
+                    Some(size) => Some(*size),
+                    None => self.size(*number)?,
+                };
+                let answer = self.command(&format!("TOP {number} 0"))?;
+                self.section(&answer, size, most)?
+            });
         }
         Ok(heads)
-    }
-
-    fn ask_head(&mut self, number: u32, size: Option<u64>) -> Result<()> {
-        if size.is_none() {
-            self.write(&format!("LIST {number}"))?;
-        }
-        self.write(&format!("TOP {number} 0"))
     }
 
     fn head(&mut self, size: Option<u64>, most: u64) -> Result<Option<Head>> {
         let size = match size {
             Some(size) => Some(size),
             None => match self.answer()? {
-                Answer::Yes(text) => text
-                    .split_whitespace()
-                    .nth(1)
-                    .and_then(|size| size.parse().ok()),
+                Answer::Yes(text) => size_in(&text),
                 Answer::No(_) => None,
             },
         };
-        match self.answer()? {
-            Answer::No(_) => Ok(None),
-            Answer::Yes(_) => {
-                let mut section = Vec::new();
-                self.lines(&mut section, most)?;
-                let size = size.unwrap_or(section.len() as u64);
-                Ok(Some(Head { size, section }))
-            }
-        }
+        let answer = self.answer()?;
+        self.section(&answer, size, most)
     }
 
-    /// A whole message; `false` when the server does not give it.
-    pub(super) fn retrieve(&mut self, number: u32, to: &mut dyn Sink, most: u64) -> Result<bool> {
+    fn section(&mut self, answer: &Answer, size: Option<u64>, most: u64) -> Result<Option<Head>> {
+        if let Answer::No(_) = answer {
+            return Ok(None);
+        }
+        let mut section = Vec::new();
+        self.lines(&mut section, "header_section", most)?;
+        let size = size.unwrap_or(section.len() as u64);
+        Ok(Some(Head { size, section }))
+    }
+
+    /// A whole message.
+    pub(super) fn retrieve(&mut self, number: u32, to: &mut dyn Sink, most: u64) -> Result<()> {
         match self.command(&format!("RETR {number}"))? {
-            Answer::No(text) if text.starts_with("[SYS/TEMP]") => Err(self.refused(&text)),
-            Answer::No(_) => Ok(false),
-            Answer::Yes(_) => self.lines(to, most).map(|()| true),
+            Answer::No(text) => Err(self.refused(&text)),
+            Answer::Yes(_) => self.lines(to, "message", most),
         }
     }
 
-    pub(super) fn delete(&mut self, number: u32) -> Result<Answer> {
-        self.command(&format!("DELE {number}"))
+    /// Marks a message, which the end of the session deletes; or why the server will not.
+    pub(super) fn delete(&mut self, number: u32) -> Result<Result<(), Error>> {
+        Ok(match self.command(&format!("DELE {number}"))? {
+            Answer::Yes(_) => Ok(()),
+            Answer::No(text) => Err(self.refused(&text)),
+        })
     }
 
     /// Commits what was deleted. Whether that was done is unknown when the answer is lost.
@@ -435,7 +468,7 @@ impl Dialogue<'_> {
         self.connection.is_lost = true;
         let unknown = |text: String| {
             let message = format!(
-                "{}: whether the messages are deleted is not known; they are not shown again: {text}",
+                "{}: whether the messages are deleted is not known: {text}",
                 self.endpoint
             );
             Error::new(ErrorKind::OutcomeUnknown, message)
@@ -446,4 +479,9 @@ impl Dialogue<'_> {
             Err(error) => Err(unknown(error.to_string())),
         }
     }
+}
+
+/// In an answer of a number and a size.
+fn size_in(text: &str) -> Option<u64> {
+    text.split_whitespace().nth(1)?.parse().ok()
 }

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use super::dialogue::{Answer, Numbered, Open};
+use super::dialogue::{Numbered, Open};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::{MessageBytes, read_range};
@@ -43,8 +44,11 @@ struct State {
     /// The snapshot whose ids are not known yet.
     lazy: Weak<Listed>,
     kept: VecDeque<(Key, Arc<dyn MessageBytes>)>,
-    /// The server sends bodies where header sections were asked for.
+    /// The server sends bodies where header sections were asked for, or header sections that are
+    /// too long.
     sends_bodies: bool,
+    /// When a session ended last.
+    left: Option<Instant>,
 }
 
 /// What one session of the server knows.
@@ -99,15 +103,20 @@ impl Key {
         }
     }
 
+    /// It is not in the mailbox any more; or nobody can tell which one it is.
     fn gone(&self) -> Error {
-        let message = match self {
-            Self::Id(_) => "the message was deleted since it was listed; list the Inbox again",
-            Self::Number { .. } => {
-                "the server gives this message no unique id, and the connection over which it was \
-                 listed is closed; list the Inbox again"
-            }
+        let (kind, message) = match self {
+            Self::Id(_) => (
+                ErrorKind::MessageGone,
+                "the message was deleted since it was listed; list the Inbox again",
+            ),
+            Self::Number { .. } => (
+                ErrorKind::Network,
+                "the connection over which the message was listed is closed, and no unique id of \
+                 it is known; list the Inbox again",
+            ),
         };
-        Error::new(ErrorKind::MessageGone, message).with_path(self.name())
+        Error::new(kind, message).with_path(self.name())
     }
 }
 
@@ -164,10 +173,28 @@ impl Shared {
         }
         state.sessions += 1;
         Ok(state.session.insert(Session {
-            open: Open::new(&self.endpoint, &self.credentials)?,
+            open: self.log_on(state.left)?,
             number: state.sessions,
             numbers: None,
         }))
+    }
+
+    /// A server can take a moment to unlock a mailbox that was left just now.
+    fn log_on(&self, left: Option<Instant>) -> Result<Open> {
+        const MOMENT: Duration = Duration::from_secs(3);
+        const PAUSE: Duration = Duration::from_millis(100);
+        loop {
+            let opened = Open::new(&self.endpoint, &self.credentials);
+            match &opened {
+                Err(error)
+                    if left.is_some_and(|left| left.elapsed() < MOMENT)
+                        && error.to_string().contains("[IN-USE]") =>
+                {
+                    std::thread::sleep(PAUSE);
+                }
+                _ => return opened,
+            }
+        }
     }
 
     /// Does what changes nothing: over another connection when the one there was has died.
@@ -193,37 +220,37 @@ impl Shared {
         self.identify(state);
         if let Some(session) = state.session.take() {
             session.open.leave(&self.endpoint);
+            state.left = Some(Instant::now());
         }
     }
 
     /// Deletes messages in one session, which commits it by its end. What the server is to delete is
     /// written down before.
     fn delete(&self, keys: &[Key]) -> Vec<Result<()>> {
-        let ids: Vec<&[u8]> = keys.iter().filter_map(Key::id).collect();
         let mut state = self.state();
         state.kept.retain(|(kept, _)| !keys.contains(kept));
-        if let Err(error) = self.ledger.note(&ids) {
+        self.identify(&mut state);
+        let notes = match self.notes(&mut state, keys) {
+            Ok(notes) => notes,
+            Err(error) => return all(keys, &error),
+        };
+        let noted: Vec<&[u8]> = notes.iter().map(Vec::as_slice).collect();
+        if let Err(error) = self.ledger.note(&noted) {
             return all(keys, &error);
         }
-        self.identify(&mut state);
         // Until the session ends nothing is deleted: over a connection that has died it is begun
         // anew.
         let marked = self.with_session(&mut state, |session| {
-            let mark = |key: &Key| {
-                let Some(number) = session.number_of(&self.endpoint, key)? else {
-                    return Ok(Err(key.gone()));
-                };
-                Ok(match session.open.on(&self.endpoint).delete(number)? {
-                    Answer::Yes(_) => Ok(()),
-                    Answer::No(_) => Err(key.gone()),
-                })
+            let mark = |key: &Key| match session.number_of(&self.endpoint, key)? {
+                Some(number) => session.open.on(&self.endpoint).delete(number),
+                None => Ok(Err(key.gone())),
             };
             keys.iter().map(mark).collect::<Result<Vec<_>>>()
         });
         let results = match marked {
             Ok(results) => results,
             Err(error) => {
-                self.ledger.clear(&ids);
+                self.ledger.clear(&noted);
                 // Nothing of it may be committed.
                 state.session = None;
                 return all(keys, &error);
@@ -233,9 +260,10 @@ impl Shared {
             Some(mut session) => session.open.on(&self.endpoint).quit(),
             None => Ok(()),
         };
+        state.left = Some(Instant::now());
         match ended {
             Ok(()) => {
-                self.ledger.clear(&ids);
+                self.ledger.clear(&noted);
                 results
             }
             Err(error) => {
@@ -243,6 +271,22 @@ impl Shared {
                 results.into_iter().map(unknown).collect()
             }
         }
+    }
+
+    /// What is written down of messages that are to be deleted: the id, and the size, since there are
+    /// servers that give an id again.
+    fn notes(&self, state: &mut State, keys: &[Key]) -> Result<Vec<Vec<u8>>> {
+        self.with_session(state, |session| {
+            let mut notes = Vec::with_capacity(keys.len());
+            for key in keys {
+                let number = session.number_of(&self.endpoint, key)?;
+                if let (Some(id), Some(number)) = (key.id(), number) {
+                    let size = session.open.on(&self.endpoint).size(number)?;
+                    notes.push(note_of(id, size));
+                }
+            }
+            Ok(notes)
+        })
     }
 
     fn list(self: &Arc<Self>) -> Result<Listing> {
@@ -257,20 +301,29 @@ impl Shared {
                 let rows = (1..=count).map(|number| Row::new(number, None));
                 return Ok((session.number, rows.collect(), None));
             }
-            let ids = dialogue.unique_ids()?.unwrap_or_default();
+            let ids = dialogue.unique_ids()?;
             let sizes = dialogue.sizes()?;
+            let has_ids = ids.is_some();
+            let ids = ids.unwrap_or_default();
             session.numbers = Some(numbers_of(&ids));
             let ids: HashMap<u32, Vec<u8>> = ids.into_iter().collect();
             let rows = sizes
                 .into_iter()
                 .map(|(number, size)| Row::new(number, Some(size)));
-            Ok((session.number, rows.collect::<Vec<Row>>(), Some(ids)))
+            Ok((
+                session.number,
+                rows.collect::<Vec<Row>>(),
+                Some((ids, has_ids)),
+            ))
         });
         let (session, mut rows, ids) = listed?;
         let known = OnceLock::new();
-        if let Some(ids) = ids {
+        if let Some((ids, has_ids)) = ids {
             self.without_noted(&mut state, &mut rows, &ids, &mut noted);
-            self.ledger.clear_rest(noted);
+            // Only a list of ids shows that one is gone.
+            if has_ids {
+                self.ledger.clear_rest(noted);
+            }
             let _ = known.set(own_ids(&rows, &ids));
         }
         let listed = Arc::new(Listed {
@@ -300,7 +353,8 @@ impl Shared {
     ) {
         let mut again = Vec::new();
         rows.retain(|row| {
-            let is_noted = ids.get(&row.number).is_some_and(|id| noted.take(id));
+            let id = ids.get(&row.number);
+            let is_noted = id.is_some_and(|id| noted.take(&note_of(id, row.size)));
             again.extend(is_noted.then_some(row.number));
             !is_noted
         });
@@ -369,6 +423,10 @@ impl Row {
     }
 }
 
+fn note_of(id: &[u8], size: Option<u64>) -> Vec<u8> {
+    [id, b" ", size.unwrap_or(0).to_string().as_bytes()].concat()
+}
+
 fn all(keys: &[Key], error: &Error) -> Vec<Result<()>> {
     keys.iter().map(|_| Err(copy(error))).collect()
 }
@@ -388,7 +446,10 @@ impl Session {
             Key::Id(id) => id,
         };
         if self.numbers.is_none() {
-            let ids = self.open.on(endpoint).unique_ids()?.unwrap_or_default();
+            let Some(ids) = self.open.on(endpoint).unique_ids()? else {
+                let text = "the server tells no unique ids any more";
+                return Err(endpoint.wrong(text));
+            };
             self.numbers = Some(numbers_of(&ids));
         }
         let numbers = self.numbers.as_ref();
@@ -468,9 +529,19 @@ impl Listed {
             let heads = session.open.on(&shared.endpoint).heads(&wanted, most)?;
             Ok(Some(rows.into_iter().zip(heads).collect::<Vec<_>>()))
         });
-        let Some(heads) = heads? else {
-            drop(state);
-            return self.read_whole(at);
+        let heads = match heads {
+            Ok(Some(heads)) => heads,
+            // One that is too long must not cost the others.
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                state.sends_bodies = true;
+                drop(state);
+                return self.read_whole(at);
+            }
+            Err(error) => return Err(error),
+            Ok(None) => {
+                drop(state);
+                return self.read_whole(at);
+            }
         };
         for (row, head) in heads {
             if let Some(head) = head {
@@ -510,11 +581,8 @@ impl Listed {
             let mut scratch = Scratch::default();
             let most = shared.limits.message;
             let mut dialogue = session.open.on(&shared.endpoint);
-            if dialogue.retrieve(number, &mut scratch, most)? {
-                scratch.finish()
-            } else {
-                Err(key.gone())
-            }
+            dialogue.retrieve(number, &mut scratch, most)?;
+            scratch.finish()
         });
         let bytes = read.map_err(|error| match error.path() {
             None => error.with_path(key.name()),
@@ -563,6 +631,25 @@ impl Pop3Message {
     fn lasting_key(&self) -> Result<Key> {
         self.listed.lasting_key(self.at).ok_or_else(no_message)
     }
+
+    /// Why nothing is known of a message: it is gone, or the server does not give its beginning.
+    fn unknown(&self) -> Error {
+        let Some(key) = self.listed.key(self.at) else {
+            return no_message();
+        };
+        let shared = self.listed.shared();
+        let number = shared.with_session(&mut shared.state(), |session| {
+            self.listed.number_in(session, self.at)
+        });
+        match number {
+            Ok(None) => key.gone(),
+            Ok(Some(_)) => {
+                let text = "the server does not give the header section of this message";
+                shared.endpoint.wrong(text).with_path(key.name())
+            }
+            Err(error) => error,
+        }
+    }
 }
 
 impl StoredMessage for Pop3Message {
@@ -581,12 +668,14 @@ impl StoredMessage for Pop3Message {
         if row.summary.get().is_none() {
             self.listed.read_page(self.at)?;
         }
-        let gone = || {
-            self.listed
-                .key(self.at)
-                .map_or_else(no_message, |key| key.gone())
-        };
-        row.summary.get().map(Box::as_ref).ok_or_else(gone)
+        row.summary
+            .get()
+            .map(Box::as_ref)
+            .ok_or_else(|| self.unknown())
+    }
+
+    fn has_lasting_key(&self) -> bool {
+        self.lasting_key().is_ok_and(|key| key.id().is_some())
     }
 
     fn open(&self) -> Result<Arc<dyn MessageBytes>> {
@@ -616,6 +705,7 @@ impl fmt::Debug for Shared {
 
 impl fmt::Debug for Pop3Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pop3Message").field(&self.name()).finish()
+        let name = self.listed.key(self.at).map(|key| key.name());
+        f.debug_tuple("Pop3Message").field(&name).finish()
     }
 }
