@@ -4,6 +4,7 @@ mod batch;
 mod checked;
 mod conventions;
 pub(crate) mod header;
+mod writer_sink;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,12 +16,10 @@ use crate::credentials::Credentials;
 use crate::delivery::Spool;
 use crate::draft_attachments::DraftAttachments;
 use crate::error::{Result, SendError};
-use crate::format::encode::Sink;
 use crate::format::{html, url};
 use crate::importance::Importance;
 use crate::locale::CodePage;
 use crate::message_format::MessageFormat;
-use crate::reading::write_failed;
 use crate::recipients::Recipients;
 use crate::sent::Sent;
 use crate::server::MailServer;
@@ -30,6 +29,7 @@ use crate::transport::{self, Outgoing};
 pub(crate) use batch::send_all;
 pub use conventions::AutoSubmitted;
 use conventions::Unsubscribe;
+use writer_sink::WriterSink;
 
 /// An outgoing message while it is composed (CDONTS `Message` in the Outbox).
 ///
@@ -96,48 +96,6 @@ impl Identity {
             id: new_id(),
             date: SystemTime::now(),
         }
-    }
-}
-
-/// The caller's own writer; small pieces go to it together.
-struct WriterSink<'a> {
-    to: &'a mut dyn Write,
-    buffer: Vec<u8>,
-    written: u64,
-}
-
-impl<'a> WriterSink<'a> {
-    const BUFFER: usize = 16 * 1024;
-
-    fn new(to: &'a mut dyn Write) -> Self {
-        Self {
-            to,
-            buffer: Vec::with_capacity(4096),
-            written: 0,
-        }
-    }
-
-    fn finish(mut self) -> Result<u64> {
-        self.flush()?;
-        Ok(self.written)
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.to.write_all(&self.buffer).map_err(write_failed)?;
-        self.buffer.clear();
-        Ok(())
-    }
-}
-
-impl Sink for WriterSink<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.written += bytes.len() as u64;
-        if self.buffer.len() + bytes.len() <= Self::BUFFER {
-            self.buffer.extend_from_slice(bytes);
-            return Ok(());
-        }
-        self.flush()?;
-        self.to.write_all(bytes).map_err(write_failed)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The settings of a mail server.
 
+mod access;
 mod check;
 mod relaying;
 
@@ -13,7 +14,6 @@ use check::{absolute, check_local_delivery, check_one_file_system, configuration
 pub(super) use relaying::Relaying;
 
 use super::{Access, MailServer, Progress, ScanProgress};
-use crate::credentials::Credentials;
 use crate::delivery::{self, Counters, Outbox, Pickup, Spool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::domain_key;
@@ -22,8 +22,8 @@ use crate::limits::Limits;
 use crate::profile::Profile;
 use crate::state::{Setting, State, new_id};
 use crate::store::settle::Settling;
-use crate::store::{DropRules, DropStore, Store, Writer, is_maildir};
-use crate::transport::{PickupFormat, Transport};
+use crate::store::{DropRules, DropStore, Writer, is_maildir};
+use crate::transport::PickupFormat;
 
 /// Whether what is sent survives a power cut.
 ///
@@ -219,53 +219,6 @@ impl MailServerBuilder {
         self
     }
 
-    /// Decides whether an address may log on; without it, as in CDONTS, everyone may log on as
-    /// anyone. The hook gets the address in the form in which it compares.
-    pub fn authorize(mut self, hook: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.access.authorize = Some(Box::new(hook));
-        self
-    }
-
-    /// Decides whether the credentials of [`Session::logon`](crate::Session::logon) are good, for an
-    /// Inbox that does not ask for any itself: a directory.
-    ///
-    /// ```
-    /// # fn main() -> cdonts::Result<()> {
-    /// # use cdonts::*;
-    /// let server = MailServer::builder()
-    ///     .local_domain("example.com")
-    ///     .authenticate(|who| who.user() == "jane@example.com" && who.is_password("secret"))
-    ///     .open_temporary()?;
-    /// assert!(Session::logon(&server, Credentials::password("jane@example.com", "secret")).is_ok());
-    /// assert!(Session::logon(&server, Credentials::password("jane@example.com", "")).is_err());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn authenticate(
-        mut self,
-        hook: impl Fn(&Credentials) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.access.authenticate = Some(Box::new(hook));
-        self
-    }
-
-    /// Where received messages are, instead of a drop directory: the mailbox of each user in a
-    /// Maildir, on a POP3 or IMAP server, or in a [`Store`](crate::Store) of your own. The drop of a
-    /// mailroot is not read then.
-    pub fn inbox(mut self, store: impl Store + 'static) -> Self {
-        self.access.inbox = Some(Arc::new(store));
-        self
-    }
-
-    /// The way out for all messages, instead of Pickup: each is handed over while `send` waits, and
-    /// `send` fails when the other server does not take it. Unlike a
-    /// [`relay`](MailServerBuilder::relay) it needs no directory, and keeps nothing that could be
-    /// tried again later.
-    pub fn outbox(mut self, way: impl Transport + 'static) -> Self {
-        self.outbox = Some(Outbox(Arc::new(way)));
-        self
-    }
-
     /// Takes over a state directory that was made under other settings (profile, dot-stuffing,
     /// case of local-parts, place of the drop): they are changed for good.
     pub fn rebuild_state(mut self) -> Self {
@@ -365,22 +318,6 @@ impl MailServerBuilder {
         // that can only be read is opened all the same.
         let _ = delivery::recover(&spool);
         Ok(MailServer::new(spool, self.access, temporary))
-    }
-
-    fn check_ways(&self, local_domains: &[String]) -> Result<()> {
-        if self.access.inbox.is_some() && !local_domains.is_empty() {
-            return Err(configuration(
-                "local delivery needs a Drop, but another Inbox was set; leave out `local_domain` \
-                 or `inbox`",
-            ));
-        }
-        if self.outbox.is_some() && (self.relaying.is_set() || !local_domains.is_empty()) {
-            return Err(configuration(
-                "an Outbox takes all messages; with `local_domain` or other routes use `relay` \
-                 instead of `outbox`",
-            ));
-        }
-        Ok(())
     }
 
     /// The directories of a mailroot where no others were set.

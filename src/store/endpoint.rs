@@ -176,6 +176,41 @@ impl<T> Opened<T> {
     }
 }
 
+/// A session on a server, which may have died.
+pub(super) trait Lasting {
+    fn is_lost(&self) -> bool;
+}
+
+/// The session there is, or another.
+pub(super) fn opened<S: Lasting>(
+    slot: &mut Option<S>,
+    open: impl FnOnce() -> Result<S>,
+) -> Result<&mut S> {
+    slot.take_if(|session| session.is_lost());
+    if let Some(session) = slot {
+        return Ok(session);
+    }
+    Ok(slot.insert(open()?))
+}
+
+/// Does what can be done twice: over another session when the one there was has died.
+pub(super) fn again_if_lost<S: Lasting, T>(
+    slot: &mut Option<S>,
+    mut open: impl FnMut() -> Result<S>,
+    work: impl Fn(&mut S) -> Result<T>,
+) -> Result<T> {
+    let was_open = slot.is_some();
+    match work(opened(slot, &mut open)?) {
+        Err(error) if was_open && error.kind() == ErrorKind::Network => {
+            if slot.as_ref().is_some_and(Lasting::is_lost) {
+                return work(opened(slot, open)?);
+            }
+            Err(error)
+        }
+        done => done,
+    }
+}
+
 /// Where it is, for errors.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

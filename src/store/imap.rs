@@ -7,7 +7,10 @@ mod apart;
 mod content;
 mod dialogue;
 mod idle;
+mod key;
 mod link;
+mod listed;
+mod logon;
 mod mailbox;
 
 use std::fmt;

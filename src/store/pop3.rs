@@ -5,7 +5,10 @@
 //! lives; and each deletion ends it, since before that nothing is deleted.
 
 mod dialogue;
+mod key;
 mod lines;
+mod listed;
+mod logon;
 mod mailbox;
 
 use std::fmt;

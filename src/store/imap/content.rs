@@ -9,7 +9,8 @@ use imap_next::imap_types::core::{AString, Vec1};
 use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName, Section};
 
 use super::apart::{Apart, Place};
-use super::mailbox::{Key, Shared};
+use super::key::Key;
+use super::mailbox::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::bytes::MessageBytes;
 use crate::format::structure::OutlinePart;

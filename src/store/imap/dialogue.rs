@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU32;
 
-use imap_next::imap_types::auth::AuthMechanism;
 use imap_next::imap_types::command::CommandBody;
 use imap_next::imap_types::core::Vec1;
 use imap_next::imap_types::fetch::{MessageDataItem, MessageDataItemName};
@@ -13,14 +12,10 @@ use imap_next::imap_types::search::SearchKey;
 use imap_next::imap_types::sequence::SequenceSet;
 
 use super::link::{Done, Link, Told};
-use crate::credentials::{Credentials, Proof};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::endpoint::Endpoint;
 
 /// So many messages one answer to a search is about: it stays far below the longest answer.
 const SEARCHED: u32 = 50_000;
-/// What no name and no password may hold.
-const ENDS: [char; 3] = ['\r', '\n', '\0'];
 /// So many messages a folder may have.
 const MOST_MESSAGES: u32 = 4_000_000;
 /// So often a list is begun again, since messages went while it was made.
@@ -39,63 +34,6 @@ pub(super) struct Selected {
 pub(super) type Fetched = Vec<(u32, Vec<MessageDataItem<'static>>)>;
 
 impl Link {
-    /// A connection on which somebody is logged on.
-    pub(super) fn log_on(endpoint: &Endpoint, credentials: &Credentials) -> Result<Self> {
-        let mut link = Self::open(endpoint)?;
-        let user = &credentials.user;
-        let secret = match &credentials.proof {
-            Proof::Token(secret) | Proof::Password(secret) => secret,
-        };
-        if user.contains(ENDS) || secret.contains(ENDS) {
-            let message = "a user name or a password holds a line end or a NUL";
-            return Err(Error::new(ErrorKind::InvalidValue, message));
-        }
-        let (mechanism, secret) = match &credentials.proof {
-            Proof::Token(token) => (
-                AuthMechanism::XOAuth2,
-                format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}"),
-            ),
-            Proof::Password(password) => (AuthMechanism::Plain, format!("\0{user}\0{password}")),
-        };
-        let done = if link.has(&Capability::Auth(mechanism.clone())) {
-            link.authenticate(CommandBody::authenticate(mechanism), secret.into_bytes())?
-        } else {
-            match &credentials.proof {
-                Proof::Password(password) => link.log_on_plainly(user, password)?,
-                Proof::Token(_) => {
-                    return Err(logon_failed(
-                        endpoint,
-                        "the server takes no token (XOAUTH2)",
-                    ));
-                }
-            }
-        };
-        match done.kind {
-            StatusKind::Ok => Ok(link),
-            _ => Err(refused_logon(endpoint, &done)),
-        }
-    }
-
-    /// For servers without the mechanism: what is not ASCII cannot be told them.
-    fn log_on_plainly(&mut self, user: &str, password: &str) -> Result<Done> {
-        if self.has(&Capability::LoginDisabled) {
-            let endpoint = self.endpoint();
-            return Err(logon_failed(endpoint, "the server takes no password here"));
-        }
-        let login = CommandBody::login(user.to_owned(), password.to_owned());
-        let is_plain = user.is_ascii() && password.is_ascii();
-        let Some(login) = login.ok().filter(|_| is_plain) else {
-            let message = "the user name or the password cannot be told this server";
-            return Err(Error::new(ErrorKind::InvalidValue, message));
-        };
-        let done = self.run(login, &mut |_| {})?;
-        if done.kind == StatusKind::Ok {
-            // What it can do may be more than before.
-            self.run(CommandBody::Capability, &mut |_| {})?;
-        }
-        Ok(done)
-    }
-
     fn done(&self, done: &Done) -> Result<()> {
         match done.kind {
             StatusKind::Ok => Ok(()),
@@ -408,23 +346,6 @@ fn set_of(uids: &[u32]) -> Option<SequenceSet> {
         };
     }
     SequenceSet::try_from(text.as_str()).ok()
-}
-
-fn logon_failed(endpoint: &Endpoint, text: &str) -> Error {
-    Error::new(ErrorKind::LogonFailed, format!("{endpoint}: {text}"))
-}
-
-/// Why the server does not let one in, as far as it says (RFC 5530).
-fn refused_logon(endpoint: &Endpoint, done: &Done) -> Error {
-    let code = format!("{:?}", done.code).to_ascii_uppercase();
-    let text = format!("the server does not take the credentials: {}", done.text);
-    if code.contains("UNAVAILABLE") || code.contains("INUSE") || done.kind == StatusKind::Bad {
-        return Error::new(ErrorKind::Network, format!("{endpoint}: {text}"));
-    }
-    if code.contains("PRIVACYREQUIRED") {
-        return endpoint.not_private(&text);
-    }
-    logon_failed(endpoint, &text)
 }
 
 #[cfg(test)]

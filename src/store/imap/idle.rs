@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use imap_next::imap_types::response::Capability;
+use imap_next::client::{Error as ClientError, Event};
+use imap_next::imap_types::command::CommandBody;
+use imap_next::imap_types::response::{Capability, Status};
+use imap_next::{Interrupt, Io, State};
 
 use super::link::Link;
 use super::mailbox::Shared;
@@ -73,6 +76,87 @@ impl Idle {
             }
         }
         Ok(())
+    }
+}
+
+impl Link {
+    /// Goes into IDLE (RFC 2177); `false` when the server will not.
+    pub(super) fn begin_idle(&mut self) -> Result<bool> {
+        self.enqueue(CommandBody::Idle)?;
+        loop {
+            match self.event()? {
+                Some(Event::IdleAccepted { .. }) => return Ok(true),
+                Some(Event::IdleRejected { .. }) => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits in IDLE until the server tells something or the time is over: whether it told.
+    pub(super) fn wait(&mut self, time: Duration) -> Result<bool> {
+        let begin = Instant::now();
+        loop {
+            match self.client.next() {
+                Ok(Event::DataReceived { .. }) => return Ok(true),
+                Ok(Event::StatusReceived {
+                    status: Status::Bye(_),
+                }) => return Err(self.wrong("the server says goodbye")),
+                Ok(_) | Err(Interrupt::Error(ClientError::MalformedMessage { .. })) => {}
+                Err(Interrupt::Io(Io::Output(octets))) => {
+                    let written = self.connection.write(&octets, self.endpoint().time);
+                    written.map_err(|fault| self.endpoint().error(fault))?;
+                }
+                Err(Interrupt::Io(Io::NeedMoreInput)) => {
+                    // What the server says to keep the line open does not begin it anew.
+                    let left = time.saturating_sub(begin.elapsed());
+                    if left.is_zero() {
+                        return Ok(false);
+                    }
+                    self.connection.set_time(left);
+                    match self.connection.fill() {
+                        Ok(some) => {
+                            let count = some.len();
+                            self.client.enqueue_input(some);
+                            self.connection.consume(count);
+                        }
+                        Err(fault) if fault.is_timeout() => return Ok(false),
+                        Err(fault) => {
+                            self.is_lost = true;
+                            return Err(self.endpoint().error(fault));
+                        }
+                    }
+                }
+                Err(Interrupt::Error(_)) => return Err(self.wrong("the server's answer is none")),
+            }
+        }
+    }
+
+    /// Ends IDLE.
+    pub(super) fn end_idle(&mut self) -> Result<()> {
+        if self.client.set_idle_done().is_none() {
+            return Err(self.wrong("there is no IDLE to end"));
+        }
+        self.begin();
+        loop {
+            match self.event()? {
+                Some(Event::StatusReceived {
+                    status: Status::Tagged(_),
+                }) => return Ok(()),
+                Some(Event::StatusReceived {
+                    status: Status::Bye(_),
+                }) => return Err(self.wrong("the server says goodbye")),
+                _ => {}
+            }
+        }
+    }
+
+    /// Says goodbye out of IDLE.
+    pub(super) fn leave_idle(mut self) {
+        if !self.is_lost {
+            let _ = self
+                .connection
+                .write(b"DONE\r\nz LOGOUT\r\n", Duration::from_secs(1));
+        }
     }
 }
 

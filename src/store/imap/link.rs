@@ -3,11 +3,7 @@
 //! imap-next frames and parses; here are the deadlines, the limits, and the rule that an answer
 //! that cannot be understood is never taken for none.
 
-use std::mem;
-use std::time::{Duration, Instant};
-
 use imap_next::client::{Client, Error as ClientError, Event, Options};
-use imap_next::imap_types::auth::AuthenticateData;
 use imap_next::imap_types::command::{Command, CommandBody};
 use imap_next::imap_types::core::Tag;
 use imap_next::imap_types::response::{
@@ -21,19 +17,17 @@ use crate::store::endpoint::Endpoint;
 
 /// The longest answer that is taken: a block of a message and what stands around it.
 const MOST: u32 = 1 << 20;
-/// One for the secret, one that tells why not.
-const MOST_CHALLENGES: usize = 2;
 /// Each block of an answer has the time of one.
 const BLOCK: usize = 64 * 1024;
 
 pub(super) struct Link {
     endpoint: Endpoint,
-    connection: Connection,
-    client: Client,
+    pub(super) connection: Connection,
+    pub(super) client: Client,
     tags: u32,
-    capabilities: Vec<Capability<'static>>,
+    pub(super) capabilities: Vec<Capability<'static>>,
     /// Where in the dialogue the server is is not known: it is closed without another word.
-    is_lost: bool,
+    pub(super) is_lost: bool,
     /// Octets since the deadline was set.
     since: usize,
     /// Octets that may still come: nothing that is asked for has as many.
@@ -133,7 +127,7 @@ impl Link {
         }
     }
 
-    fn ask_capabilities(&mut self) -> Result<()> {
+    pub(super) fn ask_capabilities(&mut self) -> Result<()> {
         let done = self.run(CommandBody::Capability, &mut |_| {})?;
         match done.kind {
             StatusKind::Ok => Ok(()),
@@ -173,7 +167,7 @@ impl Link {
     }
 
     /// A new question has all its time, and all its room for an answer.
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.budget = BUDGET;
         self.arm();
     }
@@ -184,7 +178,7 @@ impl Link {
     }
 
     /// The next event; `None` for an answer that cannot be understood.
-    fn event(&mut self) -> Result<Option<Event>> {
+    pub(super) fn event(&mut self) -> Result<Option<Event>> {
         loop {
             if self.is_lost {
                 return Err(self.endpoint.wrong("the connection was lost"));
@@ -249,7 +243,7 @@ impl Link {
         Tag::try_from(format!("c{}", self.tags)).map_err(|_| self.wrong("no tag"))
     }
 
-    fn enqueue(&mut self, body: CommandBody<'static>) -> Result<Tag<'static>> {
+    pub(super) fn enqueue(&mut self, body: CommandBody<'static>) -> Result<Tag<'static>> {
         let tag = self.tag()?;
         let command = Command {
             tag: tag.clone(),
@@ -307,7 +301,7 @@ impl Link {
         }
     }
 
-    fn take_data(&mut self, data: Data<'static>, on: &mut dyn FnMut(Told)) {
+    pub(super) fn take_data(&mut self, data: Data<'static>, on: &mut dyn FnMut(Told)) {
         match data {
             Data::Capability(capabilities) => {
                 self.capabilities = capabilities.into_iter().collect();
@@ -317,7 +311,7 @@ impl Link {
     }
 
     /// The end of the command of that tag, if it is it.
-    fn status(
+    pub(super) fn status(
         &mut self,
         status: Status<'static>,
         tag: Option<&Tag<'static>>,
@@ -352,131 +346,6 @@ impl Link {
             text: body.text.to_string(),
             malformed: 0,
         }))
-    }
-
-    /// Does AUTHENTICATE: one answer is all that the mechanisms have; a second challenge tells why
-    /// not, and gets an empty one.
-    pub(super) fn authenticate(
-        &mut self,
-        body: CommandBody<'static>,
-        secret: Vec<u8>,
-    ) -> Result<Done> {
-        let mut secret = secret;
-        let tag = self.enqueue(body)?;
-        // What was known before is not so any more, unless the server says so.
-        let before = mem::take(&mut self.capabilities);
-        let mut challenges = 0;
-        loop {
-            match self.event()? {
-                Some(Event::AuthenticateContinuationRequestReceived { .. }) => {
-                    challenges += 1;
-                    if challenges > MOST_CHALLENGES {
-                        return Err(self.wrong("the server asks again and again"));
-                    }
-                    let answer = AuthenticateData::r#continue(mem::take(&mut secret));
-                    if self.client.set_authenticate_data(answer).is_err() {
-                        return Err(self.wrong("the server asks for what is not begun"));
-                    }
-                }
-                Some(
-                    Event::AuthenticateStatusReceived { status, .. }
-                    | Event::StatusReceived { status },
-                ) => {
-                    let done = self.status(status, Some(&tag), &mut |_| {})?;
-                    if let Some(done) = done {
-                        if done.kind == StatusKind::Ok && self.capabilities.is_empty() {
-                            self.ask_capabilities()?;
-                        }
-                        return Ok(done);
-                    }
-                }
-                Some(Event::DataReceived { data }) => self.take_data(data, &mut |_| {}),
-                Some(_) | None => {}
-            }
-            if self.is_lost {
-                self.capabilities = before;
-                return Err(self.endpoint.wrong("the connection was lost"));
-            }
-        }
-    }
-
-    /// Goes into IDLE (RFC 2177); `false` when the server will not.
-    pub(super) fn begin_idle(&mut self) -> Result<bool> {
-        self.enqueue(CommandBody::Idle)?;
-        loop {
-            match self.event()? {
-                Some(Event::IdleAccepted { .. }) => return Ok(true),
-                Some(Event::IdleRejected { .. }) => return Ok(false),
-                _ => {}
-            }
-        }
-    }
-
-    /// Waits in IDLE until the server tells something or the time is over: whether it told.
-    pub(super) fn wait(&mut self, time: Duration) -> Result<bool> {
-        let begin = Instant::now();
-        loop {
-            match self.client.next() {
-                Ok(Event::DataReceived { .. }) => return Ok(true),
-                Ok(Event::StatusReceived {
-                    status: Status::Bye(_),
-                }) => return Err(self.wrong("the server says goodbye")),
-                Ok(_) | Err(Interrupt::Error(ClientError::MalformedMessage { .. })) => {}
-                Err(Interrupt::Io(Io::Output(octets))) => {
-                    let written = self.connection.write(&octets, self.endpoint.time);
-                    written.map_err(|fault| self.endpoint.error(fault))?;
-                }
-                Err(Interrupt::Io(Io::NeedMoreInput)) => {
-                    // What the server says to keep the line open does not begin it anew.
-                    let left = time.saturating_sub(begin.elapsed());
-                    if left.is_zero() {
-                        return Ok(false);
-                    }
-                    self.connection.set_time(left);
-                    match self.connection.fill() {
-                        Ok(some) => {
-                            let count = some.len();
-                            self.client.enqueue_input(some);
-                            self.connection.consume(count);
-                        }
-                        Err(fault) if fault.is_timeout() => return Ok(false),
-                        Err(fault) => {
-                            self.is_lost = true;
-                            return Err(self.endpoint.error(fault));
-                        }
-                    }
-                }
-                Err(Interrupt::Error(_)) => return Err(self.wrong("the server's answer is none")),
-            }
-        }
-    }
-
-    /// Ends IDLE.
-    pub(super) fn end_idle(&mut self) -> Result<()> {
-        if self.client.set_idle_done().is_none() {
-            return Err(self.wrong("there is no IDLE to end"));
-        }
-        self.begin();
-        loop {
-            match self.event()? {
-                Some(Event::StatusReceived {
-                    status: Status::Tagged(_),
-                }) => return Ok(()),
-                Some(Event::StatusReceived {
-                    status: Status::Bye(_),
-                }) => return Err(self.wrong("the server says goodbye")),
-                _ => {}
-            }
-        }
-    }
-
-    /// Says goodbye out of IDLE.
-    pub(super) fn leave_idle(mut self) {
-        if !self.is_lost {
-            let _ = self
-                .connection
-                .write(b"DONE\r\nz LOGOUT\r\n", Duration::from_secs(1));
-        }
     }
 
     /// Says goodbye and does not wait for an answer.

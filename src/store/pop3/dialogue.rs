@@ -6,10 +6,8 @@
 
 use std::time::Duration;
 
-use base64_simd::STANDARD;
-
 use super::lines::Lines;
-use crate::credentials::{Credentials, Proof};
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::encode::Sink;
 use crate::limits::Limits;
@@ -38,24 +36,24 @@ pub(super) struct Head {
     clippy::struct_excessive_bools,
     reason = "each is a capability of its own"
 )]
-struct Capabilities {
-    stls: bool,
-    top: bool,
-    uidl: bool,
-    pipelining: bool,
-    tells_why: bool,
-    sasl: Vec<String>,
+pub(super) struct Capabilities {
+    pub(super) stls: bool,
+    pub(super) top: bool,
+    pub(super) uidl: bool,
+    pub(super) pipelining: bool,
+    pub(super) tells_why: bool,
+    pub(super) sasl: Vec<String>,
 }
 
 pub(super) struct Dialogue<'a> {
-    endpoint: &'a Endpoint,
-    connection: &'a mut Open,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) connection: &'a mut Open,
 }
 
 /// A connection that is authenticated.
 pub(super) struct Open {
-    connection: Connection,
-    capabilities: Capabilities,
+    pub(super) connection: Connection,
+    pub(super) capabilities: Capabilities,
     /// Where in the dialogue the server is is not known.
     is_lost: bool,
 }
@@ -64,8 +62,6 @@ pub(super) struct Open {
 const MOST_LIST: u64 = 256 << 20;
 /// So many messages a mailbox may have.
 const MOST_MESSAGES: u32 = 1_000_000;
-/// While it is authenticated: for the secret, why not, and that it is so.
-const MOST_ANSWERS: usize = 3;
 /// Each block of an answer has the time of one.
 const BLOCK: u64 = 64 * 1024;
 
@@ -116,16 +112,16 @@ impl Open {
 }
 
 impl Dialogue<'_> {
-    fn lost<T>(&mut self, error: Error) -> Result<T> {
+    pub(super) fn lost<T>(&mut self, error: Error) -> Result<T> {
         self.connection.is_lost = true;
         Err(error)
     }
 
-    fn wrong<T>(&mut self, text: &str) -> Result<T> {
+    pub(super) fn wrong<T>(&mut self, text: &str) -> Result<T> {
         self.lost(self.endpoint.wrong(text))
     }
 
-    fn write(&mut self, line: &str) -> Result<()> {
+    pub(super) fn write(&mut self, line: &str) -> Result<()> {
         if line.contains(['\r', '\n', '\0']) {
             let message = "a user name or a password holds a line end";
             return Err(Error::new(ErrorKind::InvalidValue, message));
@@ -139,7 +135,7 @@ impl Dialogue<'_> {
         written.or_else(|fault| self.lost(self.endpoint.error(fault)))
     }
 
-    fn command(&mut self, line: &str) -> Result<Answer> {
+    pub(super) fn command(&mut self, line: &str) -> Result<Answer> {
         if self.connection.connection.has_more() {
             // Every answer behind it would be taken for that of the question before.
             return self.wrong("the server answers what it was not asked");
@@ -196,7 +192,7 @@ impl Dialogue<'_> {
     }
 
     /// The lines of an answer, or what the server says instead.
-    fn list(&mut self, command: &str) -> Result<Result<Vec<u8>, String>> {
+    pub(super) fn list(&mut self, command: &str) -> Result<Result<Vec<u8>, String>> {
         match self.command(command)? {
             Answer::No(text) => Ok(Err(text)),
             Answer::Yes(_) => {
@@ -205,114 +201,6 @@ impl Dialogue<'_> {
                 Ok(Ok(list))
             }
         }
-    }
-
-    fn ask_capabilities(&mut self) -> Result<()> {
-        let mut found = Capabilities::default();
-        let list = self.list("CAPA")?.unwrap_or_default();
-        for line in list.split(|&byte| byte == b'\n') {
-            let line = String::from_utf8_lossy(line).to_ascii_uppercase();
-            let mut words = line.split_whitespace();
-            match words.next() {
-                Some("STLS") => found.stls = true,
-                Some("TOP") => found.top = true,
-                Some("UIDL") => found.uidl = true,
-                Some("PIPELINING") => found.pipelining = true,
-                Some("AUTH-RESP-CODE") => found.tells_why = true,
-                Some("SASL") => found.sasl = words.map(ToOwned::to_owned).collect(),
-                _ => {}
-            }
-        }
-        self.connection.capabilities = found;
-        Ok(())
-    }
-
-    fn start_tls(&mut self) -> Result<()> {
-        if !self.connection.capabilities.stls {
-            return Err(self.endpoint.not_private("the server has no STLS"));
-        }
-        if let Answer::No(text) = self.command("STLS")? {
-            let text = format!("the server does not begin TLS: {text}");
-            return Err(self.endpoint.not_private(&text));
-        }
-        self.endpoint.start_tls(&mut self.connection.connection)?;
-        // What was said in the clear counts for nothing.
-        self.ask_capabilities()
-    }
-
-    fn authenticate(&mut self, credentials: &Credentials) -> Result<()> {
-        let has = |open: &Open, name: &str| open.capabilities.sasl.iter().any(|one| one == name);
-        let user = &credentials.user;
-        match &credentials.proof {
-            Proof::Token(token) => {
-                if !has(self.connection, "XOAUTH2") {
-                    return Err(self.logon_failed("the server takes no token (XOAUTH2)"));
-                }
-                let text = format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}");
-                self.sasl("XOAUTH2", &text)
-            }
-            Proof::Password(password) if has(self.connection, "PLAIN") => {
-                if user.contains('\0') || password.contains('\0') {
-                    let message = "a user name or a password holds a NUL";
-                    return Err(Error::new(ErrorKind::InvalidValue, message));
-                }
-                self.sasl("PLAIN", &format!("\0{user}\0{password}"))
-            }
-            Proof::Password(password) => {
-                let answer = self.command(&format!("USER {user}"))?;
-                if let Answer::No(text) = answer {
-                    return Err(self.refused_logon(&text));
-                }
-                match self.command(&format!("PASS {password}"))? {
-                    Answer::Yes(_) => Ok(()),
-                    Answer::No(text) => Err(self.refused_logon(&text)),
-                }
-            }
-        }
-    }
-
-    /// One answer of the client is all that these mechanisms have.
-    fn sasl(&mut self, mechanism: &str, text: &str) -> Result<()> {
-        self.write(&format!("AUTH {mechanism}"))?;
-        let mut sent = false;
-        for _ in 0..MOST_ANSWERS {
-            self.connection.connection.set_time(self.endpoint.time);
-            let line = match self.connection.connection.read_line() {
-                Ok(line) => line,
-                Err(fault) => return self.lost(self.endpoint.error(fault)),
-            };
-            if line.starts_with("+OK") && sent {
-                return Ok(());
-            }
-            if let Some(text) = line.strip_prefix("-ERR") {
-                return Err(self.refused_logon(text.trim()));
-            }
-            if !line.starts_with('+') || line.starts_with("+OK") {
-                return self.wrong("the server's answer is none of POP3");
-            }
-            // A second challenge tells why not, and waits for an empty line before it says no.
-            let answer = if sent {
-                String::new()
-            } else {
-                STANDARD.encode_to_string(text)
-            };
-            sent = true;
-            self.write(&answer)?;
-        }
-        self.wrong("the server asks again and again")
-    }
-
-    fn logon_failed(&self, text: &str) -> Error {
-        Error::new(ErrorKind::LogonFailed, format!("{}: {text}", self.endpoint))
-    }
-
-    /// Why the server does not let one in, as far as it says (RFC 2449 section 8, RFC 3206).
-    fn refused_logon(&self, text: &str) -> Error {
-        let has_code = text.starts_with('[');
-        if text.starts_with("[AUTH]") || !has_code && !self.connection.capabilities.tells_why {
-            return self.logon_failed(&format!("the server does not take the credentials: {text}"));
-        }
-        self.refused(text)
     }
 
     /// `[SYS/PERM]` is for good; all else may be otherwise later.
