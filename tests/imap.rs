@@ -612,6 +612,43 @@ fn what_keeps_the_line_open_does_not_keep_who_waits() {
     );
 }
 
+#[cfg(feature = "watch")]
+#[test]
+fn without_idle_who_waits_looks_by_the_clock() {
+    for (capabilities, idle) in [
+        ("X", vec![hear("LOGOUT")]),
+        (
+            "IDLE",
+            vec![
+                examine(0, 3),
+                answer("IDLE", "{tag} NO not now\r\n"),
+                hear("LOGOUT"),
+            ],
+        ),
+    ] {
+        let look = |uids: &str| vec![examine(1, 3), search(uids)];
+        let script = Script::side_by_side(vec![
+            // The mailbox, and beside it the connection that is to wait.
+            [
+                begin(capabilities),
+                look(""),
+                look(""),
+                look(""),
+                look(" 7"),
+                heads(&[7]),
+                vec![Step::Stall],
+            ]
+            .concat(),
+            [begin(capabilities), idle].concat(),
+        ]);
+        let imap = imap(&script).poll_every(Duration::from_millis(10));
+        let session = log_on(imap).unwrap();
+        let mut watch = session.inbox().watch().unwrap();
+        let message = watch.next_within(Duration::from_secs(20)).unwrap().unwrap();
+        assert_eq!(message.subject(), "one");
+    }
+}
+
 #[test]
 fn a_list_during_which_messages_go_is_made_again() {
     let pieces = |first: &str| vec![examine(60_000, 3), answer("UID SEARCH 1:50000", first)];

@@ -877,6 +877,73 @@ fn without_pipelining_each_answer_is_waited_for() {
     assert_eq!((newest.subject(), newest.size()), ("x", 9));
 }
 
+/// What was said in the clear counts for nothing: not what the server can do, either.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_server_can_do_is_asked_again_under_tls() {
+    use std::io::{BufRead, BufReader, Read, Write};
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let dir = tempfile::tempdir().unwrap();
+    dovecot::certificate(dir.path());
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    let (certificate, key) = (read("cert.pem"), read("key.pem"));
+    let chain = vec![CertificateDer::from_pem_slice(&certificate).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(&key).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut heard = Vec::new();
+        let mut line = |from: &mut dyn Read| {
+            let mut line = Vec::new();
+            let mut octet = [0];
+            while from.read(&mut octet).unwrap_or(0) == 1 && octet != *b"\n" {
+                line.push(octet[0]);
+            }
+            heard.push(String::from_utf8(line).unwrap().trim_end().to_owned());
+        };
+        stream.write_all(b"+OK\r\n").unwrap();
+        line(&mut stream);
+        // In the clear it offers what it does not have.
+        stream
+            .write_all(b"+OK\r\nSTLS\r\nSASL PLAIN\r\n.\r\n")
+            .unwrap();
+        line(&mut stream);
+        stream.write_all(b"+OK\r\n").unwrap();
+        let session = rustls::ServerConnection::new(std::sync::Arc::new(config)).unwrap();
+        let mut tls = rustls::StreamOwned::new(session, stream);
+        line(&mut tls);
+        tls.write_all(b"+OK\r\nUIDL\r\n.\r\n").unwrap();
+        for _ in 0..2 {
+            line(&mut tls);
+            tls.write_all(b"+OK\r\n").unwrap();
+        }
+        let _ = BufReader::new(tls).lines().next();
+        heard
+    });
+    let pop3 = Pop3::new("localhost")
+        .security(Security::StartTls)
+        .port(port);
+    let session = log_on(pop3.roots(Roots::Only(certificate))).unwrap();
+    session.logoff();
+    let heard = server.join().unwrap();
+    let password = format!("PASS {SECRET}");
+    assert_eq!(
+        heard,
+        ["CAPA", "STLS", "CAPA", &format!("USER {WHO}"), &password]
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn beside_dovecot_errors_are_typed_and_stls_works() {

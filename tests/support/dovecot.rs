@@ -212,7 +212,8 @@ impl Drop for Dovecot {
 /// In base64: what tokens are signed with.
 const TOKEN_KEY: &str = "YS1zaGFyZWQtc2VjcmV0LW9mLTMyLWJ5dGVzLWxvbmc=";
 
-fn certificate(dir: &Path) {
+/// A key and a certificate for localhost.
+pub(crate) fn certificate(dir: &Path) {
     let at = |name: &str| dir.join(name).display().to_string();
     let (key, cert) = (at("key.pem"), at("cert.pem"));
     run(

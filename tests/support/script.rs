@@ -44,6 +44,29 @@ impl Script {
         Self::on("127.0.0.1", sessions)
     }
 
+    /// The same for connections that are open at once.
+    pub(crate) fn side_by_side(sessions: Vec<Vec<Step>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&heard);
+        let thread = std::thread::spawn(move || {
+            let sessions = sessions.into_iter().map(|session| {
+                let (stream, _) = listener.accept().unwrap();
+                let told = Arc::clone(&told);
+                std::thread::spawn(move || run(stream, &session, &told))
+            });
+            for session in sessions.collect::<Vec<_>>() {
+                session.join().unwrap();
+            }
+        });
+        Self {
+            port,
+            heard,
+            thread: Some(thread),
+        }
+    }
+
     pub(crate) fn on(address: &str, sessions: Vec<Vec<Step>>) -> Self {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
