@@ -10,6 +10,9 @@
 #![allow(clippy::disallowed_methods, reason = "it makes its directories")]
 
 #[cfg(all(feature = "pop3", feature = "imap", target_os = "linux"))]
+#[path = "../tests/support/certificate.rs"]
+mod certificate;
+#[cfg(all(feature = "pop3", feature = "imap", target_os = "linux"))]
 #[path = "../tests/support/dovecot.rs"]
 mod dovecot;
 

@@ -3,6 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 #[cfg(target_os = "linux")]
+#[path = "support/certificate.rs"]
+mod certificate;
+#[cfg(target_os = "linux")]
 #[path = "support/dovecot.rs"]
 mod dovecot;
 #[path = "support/script.rs"]

@@ -7,6 +7,8 @@
 ))]
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
+#[path = "support/certificate.rs"]
+mod certificate;
 #[path = "support/postfix.rs"]
 mod postfix;
 mod support;

@@ -8,6 +8,9 @@
 ))]
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
+#[cfg(target_os = "linux")]
+#[path = "support/certificate.rs"]
+mod certificate;
 #[path = "support/conformance.rs"]
 mod conformance;
 #[cfg(target_os = "linux")]
@@ -27,32 +30,48 @@ use cdonts::{
 };
 use conformance::{Fixture, conforms, sends};
 
-struct Drop {
-    server: MailServer,
+/// Two users of one server, and how mail comes to the first.
+struct Users<L, D> {
+    log_on: L,
+    deliver: D,
 }
 
-impl Fixture for Drop {
+impl<L: Fn(&str) -> Session, D: Fn(&str)> Fixture for Users<L, D> {
     fn log_on(&self) -> Session {
-        Session::logon_smtp(&self.server, "Ann", "ann@example.com").unwrap()
+        (self.log_on)("ann")
     }
 
     fn log_on_other(&self) -> Session {
-        Session::logon_smtp(&self.server, "Bob", "bob@example.com").unwrap()
+        (self.log_on)("bob")
     }
 
     fn deliver(&self, message: &str) {
-        static NAMES: AtomicUsize = AtomicUsize::new(0);
-        let number = NAMES.fetch_add(1, Ordering::Relaxed);
-        let drop = self.server.drop_dir().unwrap();
-        let text = format!("x-sender: sam@example.net\r\nx-receiver: ann@example.com\r\n{message}");
-        write_renamed(drop, &format!("{number:06}.eml"), &text);
+        (self.deliver)(message);
     }
 }
 
-fn write_renamed(dir: &Path, name: &str, text: &str) {
+fn by_address(server: &MailServer) -> impl Fn(&str) -> Session {
+    move |user| Session::logon_smtp(server, user, format!("{user}@example.com")).unwrap()
+}
+
+fn by_password(server: &MailServer) -> impl Fn(&str) -> Session {
+    move |user| {
+        let who = Credentials::password(format!("{user}@example.com"), format!("{user}pw"));
+        Session::logon(server, who).unwrap()
+    }
+}
+
+/// Puts a file into a directory as servers do, under a name that is in order.
+fn put(dir: &Path, ending: &str, text: &str) {
+    static NAMES: AtomicUsize = AtomicUsize::new(0);
+    let number = NAMES.fetch_add(1, Ordering::Relaxed);
     let temporary = dir.with_file_name("being-written");
     std::fs::write(&temporary, text).unwrap();
-    std::fs::rename(temporary, dir.join(name)).unwrap();
+    std::fs::rename(
+        temporary,
+        dir.join(format!("1700000000.M{number:06}.{ending}")),
+    )
+    .unwrap();
 }
 
 #[test]
@@ -62,73 +81,51 @@ fn a_drop_conforms() {
         .durability(Durability::Atomic)
         .open_temporary()
         .unwrap();
-    let drop = Drop { server };
+    let fields = "x-sender: sam@example.net\r\nx-receiver: ann@example.com\r\n";
+    let drop = Users {
+        log_on: by_address(&server),
+        deliver: |message: &str| {
+            let dir = server.drop_dir().unwrap();
+            put(dir, "eml", &format!("{fields}{message}"));
+        },
+    };
     conforms(&drop);
     sends(&drop);
-}
-
-struct Maildirs {
-    dir: tempfile::TempDir,
-    server: MailServer,
-}
-
-impl Fixture for Maildirs {
-    fn log_on(&self) -> Session {
-        Session::logon_smtp(&self.server, "Ann", "ann@example.com").unwrap()
-    }
-
-    fn log_on_other(&self) -> Session {
-        Session::logon_smtp(&self.server, "Bob", "bob@example.com").unwrap()
-    }
-
-    fn deliver(&self, message: &str) {
-        static NAMES: AtomicUsize = AtomicUsize::new(0);
-        let number = NAMES.fetch_add(1, Ordering::Relaxed);
-        let text = format!(
-            "Return-Path: <sam@example.net>\nDelivered-To: ann@example.com\n{}",
-            message.replace("\r\n", "\n")
-        );
-        let new = self.dir.path().join("example.com/ann/new");
-        write_renamed(&new, &format!("1700000000.M{number:06}.host"), &text);
-    }
 }
 
 #[test]
 fn a_maildir_conforms() {
     let dir = tempfile::tempdir().unwrap();
     for user in ["ann", "bob"] {
-        for name in ["new", "cur", "tmp"] {
-            std::fs::create_dir_all(dir.path().join("example.com").join(user).join(name)).unwrap();
-        }
+        make_maildir(&dir.path().join("example.com").join(user));
     }
     let pattern = dir.path().join("{domain}/{user}").display().to_string();
     let server = MailServer::builder()
         .inbox(Maildir::new(pattern))
         .open()
         .unwrap();
-    conforms(&Maildirs { dir, server });
+    let fields = "Return-Path: <sam@example.net>\nDelivered-To: ann@example.com\n";
+    conforms(&Users {
+        log_on: by_address(&server),
+        deliver: |message: &str| {
+            let message = message.replace("\r\n", "\n");
+            let new = dir.path().join("example.com/ann/new");
+            put(&new, "host", &format!("{fields}{message}"));
+        },
+    });
+}
+
+fn make_maildir(dir: &Path) {
+    for name in ["new", "cur", "tmp"] {
+        std::fs::create_dir_all(dir.join(name)).unwrap();
+    }
 }
 
 #[cfg(target_os = "linux")]
-struct OnDovecot<'a> {
-    dovecot: &'a dovecot::Dovecot,
-    server: MailServer,
-}
-
-#[cfg(target_os = "linux")]
-impl Fixture for OnDovecot<'_> {
-    fn log_on(&self) -> Session {
-        let who = Credentials::password("ann@example.com", "annpw");
-        Session::logon(&self.server, who).unwrap()
-    }
-
-    fn log_on_other(&self) -> Session {
-        let who = Credentials::password("bob@example.com", "bobpw");
-        Session::logon(&self.server, who).unwrap()
-    }
-
-    fn deliver(&self, message: &str) {
-        self.dovecot.deliver("ann", message.as_bytes());
+fn on_dovecot(dovecot: &dovecot::Dovecot, server: &MailServer) -> impl Fixture {
+    Users {
+        log_on: by_password(server),
+        deliver: |message: &str| dovecot.deliver("ann", message.as_bytes()),
     }
 }
 
@@ -138,15 +135,10 @@ fn a_pop3_mailbox_conforms() {
     let Some(dovecot) = dovecot::Dovecot::start() else {
         return;
     };
-    let roots = Roots::Only(dovecot.certificate());
-    let pop3 = Pop3::new("localhost")
-        .port(dovecot.pop3s)
-        .roots(roots.clone());
+    let pop3 = Pop3::new("localhost").port(dovecot.pop3s);
+    let pop3 = pop3.roots(Roots::Only(dovecot.certificate()));
     let server = MailServer::builder().inbox(pop3).open().unwrap();
-    conforms(&OnDovecot {
-        dovecot: &dovecot,
-        server,
-    });
+    conforms(&on_dovecot(&dovecot, &server));
 }
 
 #[cfg(target_os = "linux")]
@@ -155,32 +147,30 @@ fn an_imap_mailbox_conforms() {
     let Some(dovecot) = dovecot::Dovecot::start() else {
         return;
     };
-    let roots = Roots::Only(dovecot.certificate());
-    let imap = Imap::new("localhost")
-        .port(dovecot.imaps)
-        .roots(roots.clone());
+    let imap = Imap::new("localhost").port(dovecot.imaps);
+    let imap = imap.roots(Roots::Only(dovecot.certificate()));
     let server = MailServer::builder().inbox(imap).open().unwrap();
-    conforms(&OnDovecot {
-        dovecot: &dovecot,
-        server,
-    });
+    conforms(&on_dovecot(&dovecot, &server));
+}
+
+#[cfg(target_os = "linux")]
+fn example(program: &str) -> std::path::PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let path = own.parent().unwrap().with_file_name("examples");
+    let path = path.join(program);
+    let is_built = path.exists();
+    assert!(
+        is_built,
+        "no {}: run `cargo build --examples`",
+        path.display()
+    );
+    path
 }
 
 /// What the program `inbox` or `read` prints of a store, as JSON, but for the names of messages.
 #[cfg(target_os = "linux")]
 fn printed(program: &str, args: &[&str]) -> Vec<serde_json::Value> {
-    let path = std::env::current_exe().unwrap();
-    let path = path
-        .parent()
-        .unwrap()
-        .with_file_name("examples")
-        .join(program);
-    assert!(
-        path.exists(),
-        "{} is missing: run `cargo build --examples`",
-        path.display()
-    );
-    let output = std::process::Command::new(path)
+    let output = std::process::Command::new(example(program))
         .args(args)
         .arg("--json")
         .env("CDONTS_PASSWORD", "annpw")
@@ -294,25 +284,11 @@ fn the_same_programs_print_the_same_of_the_same_messages() {
         assert_eq!(of_store.len(), of_drop.len(), "{store:?}");
         assert_eq!(printed("read", store), read, "{store:?}");
     }
-    let wrong = std::process::Command::new(
-        std::env::current_exe()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .with_file_name("examples")
-            .join("inbox"),
-    )
-    .args([
-        "--store",
-        &imap,
-        "--ca",
-        &certificate,
-        "--security",
-        "starttls",
-    ])
-    .env("CDONTS_PASSWORD", "secret")
-    .output()
-    .unwrap();
+    let wrong = std::process::Command::new(example("inbox"))
+        .args(stores[2])
+        .env("CDONTS_PASSWORD", "secret")
+        .output()
+        .unwrap();
     let told = String::from_utf8_lossy(&wrong.stderr);
     assert!(
         !wrong.status.success() && told.contains("credentials") && !told.contains("secret"),
@@ -372,33 +348,12 @@ fn what_is_sent_by_each_way_out_arrives_in_each_store() {
     }
     for builder in stores() {
         let server = builder.outbox(by_smtp()).open().unwrap();
-        sends(&OnDovecot {
-            dovecot: &dovecot,
-            server,
-        });
+        sends(&on_dovecot(&dovecot, &server));
     }
     for builder in stores() {
         let server = builder.outbox(by_sendmail()).open().unwrap();
-        sends(&OnDovecot {
-            dovecot: &dovecot,
-            server,
-        });
+        sends(&on_dovecot(&dovecot, &server));
     }
-}
-
-#[cfg(target_os = "linux")]
-struct OnPostfix(MailServer);
-#[cfg(target_os = "linux")]
-impl Fixture for OnPostfix {
-    fn log_on(&self) -> Session {
-        Session::logon_smtp(&self.0, "Ann", "ann@example.com").unwrap()
-    }
-
-    fn log_on_other(&self) -> Session {
-        Session::logon_smtp(&self.0, "Bob", "bob@example.com").unwrap()
-    }
-
-    fn deliver(&self, _: &str) {}
 }
 
 /// Postfix itself delivers into the Maildirs that are read.
@@ -411,9 +366,7 @@ fn maildirs_that_postfix_fills_are_read() {
         return;
     };
     for user in ["ann", "bob"] {
-        for name in ["new", "cur", "tmp"] {
-            std::fs::create_dir_all(postfix.path("mail").join(user).join(name)).unwrap();
-        }
+        make_maildir(&postfix.path("mail").join(user));
     }
     let chowned = std::process::Command::new("chown")
         .args(["-R", "nobody"])
@@ -427,5 +380,9 @@ fn maildirs_that_postfix_fills_are_read() {
         .outbox(Smtp::plain("127.0.0.1").port(postfix.port))
         .open()
         .unwrap();
-    sends(&OnPostfix(server));
+    sends(&Users {
+        log_on: by_address(&server),
+        // What is sent is delivered.
+        deliver: |_: &str| {},
+    });
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub(crate) use crate::certificate::certificate;
+
 /// It ends with the value.
 pub(crate) struct Dovecot {
     dir: tempfile::TempDir,
@@ -211,36 +213,6 @@ impl Drop for Dovecot {
 
 /// In base64: what tokens are signed with.
 const TOKEN_KEY: &str = "YS1zaGFyZWQtc2VjcmV0LW9mLTMyLWJ5dGVzLWxvbmc=";
-
-/// A key and a certificate for localhost.
-pub(crate) fn certificate(dir: &Path) {
-    let at = |name: &str| dir.join(name).display().to_string();
-    let (key, cert) = (at("key.pem"), at("cert.pem"));
-    run(
-        "openssl",
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "30",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-            "-keyout",
-            &key,
-            "-out",
-            &cert,
-        ],
-    );
-}
 
 fn configuration(dir: &Path, [imap, imaps, pop3, pop3s, lmtp]: &[u16; 5]) -> String {
     let dir = dir.display();

@@ -44,30 +44,7 @@ impl Postfix {
         }
         run("chown", &["postfix", &at("pfdata")])?;
         run("chown", &["nobody", &at("mail")])?;
-        run(
-            "openssl",
-            &[
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "30",
-                "-subj",
-                "/CN=localhost",
-                "-addext",
-                "basicConstraints=critical,CA:FALSE",
-                "-addext",
-                "subjectAltName=DNS:localhost",
-                "-keyout",
-                &at("key.pem"),
-                "-out",
-                &at("cert.pem"),
-            ],
-        )?;
+        crate::certificate::certificate(dir.path());
         let id = |flag: &str| run("id", &[flag, "nobody"]).unwrap().trim().to_owned();
         // As users copy it, but for the places and the domains of this test.
         let shared = include_str!("../../examples/postfix/shared-maildir.cf")
