@@ -155,6 +155,29 @@ fn a_directory_as_young_as_the_clock_proves_nothing() {
     assert_eq!(subjects(&server, "jane"), ["a", "b"]);
 }
 
+/// What is renamed within one tick of the clock can be missed unseen.
+#[test]
+fn the_names_of_a_maildir_as_young_as_the_clock_are_read_twice() {
+    let fixture = Fixture::new();
+    for name in ["new", "cur", "tmp"] {
+        std::fs::create_dir(fixture.drop_dir().join(name)).unwrap();
+    }
+    fixture.write("new/a", &["jane"], "a");
+    let lists_at = |time: SystemTime| {
+        for name in ["new", "cur"] {
+            let dir = File::open(fixture.drop_dir().join(name)).unwrap();
+            dir.set_modified(time).unwrap();
+        }
+        let server = fixture.watched();
+        assert_eq!(subjects(&server, "jane"), ["a"]);
+        let is_list = |(op, name): &&(Op, String)| *op == Op::List && name == "cur";
+        fixture.calls().1.iter().filter(is_list).count()
+    };
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    assert_eq!(lists_at(old), 1);
+    assert_eq!(lists_at(SystemTime::now()), 2);
+}
+
 #[test]
 fn a_file_that_was_unsettled_is_looked_at_again_although_the_directory_is_the_same() {
     let fixture = Fixture::new();

@@ -295,13 +295,17 @@ fn messages_that_are_renamed_all_the_time_are_all_listed() {
                 std::thread::sleep(Duration::from_millis(3));
             }
         });
-        for _ in 0..30 {
-            let subjects = user.subjects();
-            let unique: HashSet<_> = subjects.iter().collect();
-            assert_eq!(unique.len(), subjects.len(), "one comes twice");
-            assert_eq!(subjects.len(), COUNT);
-        }
+        // A failure must end the renaming too.
+        let listed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..30 {
+                let subjects = user.subjects();
+                let unique: HashSet<_> = subjects.iter().collect();
+                assert_eq!(unique.len(), subjects.len(), "one comes twice");
+                assert_eq!(subjects.len(), COUNT);
+            }
+        }));
         stop.store(true, Ordering::Relaxed);
+        listed.unwrap();
     });
 }
 

@@ -19,7 +19,8 @@ struct Known {
 }
 
 impl DropStore {
-    /// The file under its new name, if it has one.
+    /// The file under its new name, if it has one. It may be renamed again before it is opened, and
+    /// missed by a look while it is: whether it is gone is known only when nothing else changed.
     pub(super) fn find_moved(&self, name: &OsStr) -> Option<(File, Place, OsString)> {
         if !self.is_maildir() {
             return None;
@@ -33,11 +34,20 @@ impl DropStore {
             return Some(found);
         }
         // The times may be equal although something changed within one tick of the clock.
-        *known = Known {
-            as_of,
-            places: self.look_for_all(),
-        };
-        known.places.get(base).and_then(|at| self.open_at(at))
+        for round in 1.. {
+            let before = self.stamps();
+            *known = Known {
+                as_of: before.clone().unwrap_or_default(),
+                places: self.look_for_all(),
+            };
+            if let Some(found) = known.places.get(base).and_then(|at| self.open_at(at)) {
+                return Some(found);
+            }
+            if !self.is_restless(round, before.as_ref()) {
+                break;
+            }
+        }
+        None
     }
 
     fn open_at(&self, (place, name): &(Place, OsString)) -> Option<(File, Place, OsString)> {
@@ -46,10 +56,14 @@ impl DropStore {
     }
 
     /// Whether the names are to be read once more, since files were renamed meanwhile: a file that
-    /// goes from one folder of a Maildir to the other can be missed in both.
+    /// goes from one folder of a Maildir to the other can be missed in both. What happens within one
+    /// tick of the clock does not show in the times: where they are young a second look must do.
     pub(super) fn is_restless(&self, round: usize, before: Option<&Vec<Stamp>>) -> bool {
         const MOST_ROUNDS: usize = 8;
-        self.is_maildir() && round < MOST_ROUNDS && self.stamps().as_ref() != before
+        if !self.is_maildir() || round >= MOST_ROUNDS {
+            return false;
+        }
+        self.stamps().as_ref() != before || round == 1 && self.times().is_none()
     }
 
     pub(super) fn stamps(&self) -> Option<Vec<Stamp>> {
