@@ -42,10 +42,15 @@ fn begin(capabilities: &str) -> Vec<Step> {
     ]
 }
 
-/// A session in which the log-on is all.
+/// A session in which the log-on is all; who lists at once goes on in it.
 fn only_log_on() -> Vec<Step> {
-    let mut steps = begin("TOP\r\nUIDL\r\n");
-    steps.push(hear("QUIT"));
+    only_log_on_to("TOP\r\nUIDL\r\n")
+}
+
+/// The same on a server with these capabilities.
+fn only_log_on_to(capabilities: &str) -> Vec<Step> {
+    let mut steps = begin(capabilities);
+    steps.push(Step::QuitOrNextBehind("PASS"));
     steps
 }
 
@@ -371,7 +376,7 @@ fn without_unique_ids_messages_are_known_in_their_session_alone() {
         steps
     };
     let script = Script::new(vec![
-        only_log_on(),
+        only_log_on_to("TOP\r\n"),
         without(vec![
             top(),
             answer("TOP 2 0", "+OK\r\nSubject: two\r\n\r\n.\r\n"),
@@ -388,6 +393,19 @@ fn without_unique_ids_messages_are_known_in_their_session_alone() {
     let error = messages.get(1).unwrap().delete().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);
     drop((session, messages));
+    script.finish();
+}
+
+#[test]
+fn who_lists_later_sees_what_came_since_he_logged_on() {
+    let script = Script::new(vec![
+        [begin("TOP\r\nUIDL\r\n"), vec![hear("QUIT")]].concat(),
+        lists("1 a\r\n", "1 9\r\n", vec![hear("QUIT")]),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    std::thread::sleep(Duration::from_millis(10));
+    assert_eq!(session.inbox().messages().unwrap().len(), 1);
+    drop(session);
     script.finish();
 }
 
@@ -625,7 +643,7 @@ fn messages_that_nobody_can_tell_any_more_are_not_told_as_deleted() {
     ]);
     session.extend((0..250).map(|_| answer("DELE", "+OK\r\n")));
     session.push(answer("QUIT", "+OK\r\n"));
-    let script = Script::new(vec![only_log_on(), session]);
+    let script = Script::new(vec![only_log_on_to("TOP\r\n"), session]);
     let mut messages = log_on(pop3(&script)).unwrap().inbox().messages().unwrap();
     assert_eq!(messages.delete_all().unwrap(), 250);
     script.finish();
@@ -746,7 +764,7 @@ fn without_ids_nothing_is_announced_as_new() {
         ];
         [begin("TOP\r\n"), steps].concat()
     };
-    let script = Script::new(vec![only_log_on(), without()]);
+    let script = Script::new(vec![only_log_on_to("TOP\r\n"), without()]);
     let session = log_on(pop3(&script).poll_every(Duration::MAX)).unwrap();
     let error = session.inbox().watch().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSupported);

@@ -204,6 +204,9 @@ impl Dovecot {
 
 impl Drop for Dovecot {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.log());
+        }
         let _ = Command::new("kill")
             .arg(self.master.id().to_string())
             .status();

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,6 +18,9 @@ pub(crate) enum Step {
     Answer(&'static str, String),
     /// Says nothing until the client goes.
     Stall,
+    /// Hears `QUIT`; or else the client goes on, and it is the next session that is meant: all of
+    /// it behind the first step that answers this.
+    QuitOrNextBehind(&'static str),
 }
 
 pub(crate) fn say(text: &str) -> Step {
@@ -54,7 +57,7 @@ impl Script {
             let sessions = sessions.into_iter().map(|session| {
                 let (stream, _) = listener.accept().unwrap();
                 let told = Arc::clone(&told);
-                std::thread::spawn(move || run(stream, &session, &told))
+                std::thread::spawn(move || drop(Talk::new(stream).run(&session, &told)))
             });
             for session in sessions.collect::<Vec<_>>() {
                 session.join().unwrap();
@@ -73,9 +76,19 @@ impl Script {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&heard);
         let thread = std::thread::spawn(move || {
-            for session in sessions {
-                let (stream, _) = listener.accept().unwrap();
-                run(stream, &session, &told);
+            let mut going_on = None;
+            for mut session in sessions {
+                let mut talk = match going_on.take() {
+                    Some((talk, last)) => {
+                        let is_last =
+                            |step: &Step| matches!(step, Step::Answer(heard, _) if *heard == last);
+                        let at = session.iter().position(is_last).unwrap();
+                        session.drain(..=at);
+                        talk
+                    }
+                    None => Talk::new(listener.accept().unwrap().0),
+                };
+                going_on = talk.run(&session, &told).map(|last| (talk, last));
             }
         });
         Self {
@@ -97,42 +110,77 @@ impl Script {
     }
 }
 
-fn run(stream: std::net::TcpStream, steps: &[Step], heard: &Mutex<Vec<String>>) {
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let mut out = stream.try_clone().unwrap();
-    let mut lines = BufReader::new(stream);
-    let mut tag = String::new();
-    for step in steps {
-        let (wanted, said) = match step {
-            Step::Say(text) => (None, Some(text)),
-            Step::Hear(wanted) => (Some(*wanted), None),
-            Step::Answer(wanted, text) => (Some(*wanted), Some(text)),
-            Step::Stall => {
-                let mut rest = Vec::new();
-                let _ = lines.read_to_end(&mut rest);
-                return;
+/// A connection, and what was heard last.
+struct Talk {
+    out: TcpStream,
+    lines: BufReader<TcpStream>,
+    tag: String,
+    /// A line that was heard already.
+    ahead: Option<String>,
+}
+
+impl Talk {
+    fn new(stream: TcpStream) -> Self {
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        Self {
+            out: stream.try_clone().unwrap(),
+            lines: BufReader::new(stream),
+            tag: String::new(),
+            ahead: None,
+        }
+    }
+
+    /// Keeps to the script; if the client goes on instead of leaving, what he goes on behind.
+    fn run(&mut self, steps: &[Step], heard: &Mutex<Vec<String>>) -> Option<&'static str> {
+        for step in steps {
+            let (wanted, said) = match step {
+                Step::Say(text) => (None, Some(text)),
+                Step::Hear(wanted) => (Some(*wanted), None),
+                Step::Answer(wanted, text) => (Some(*wanted), Some(text)),
+                Step::Stall => {
+                    let mut rest = Vec::new();
+                    let _ = self.lines.read_to_end(&mut rest);
+                    return None;
+                }
+                Step::QuitOrNextBehind(last) => {
+                    let line = self.line();
+                    if line == "QUIT" {
+                        heard.lock().unwrap().push(line);
+                        return None;
+                    }
+                    self.ahead = Some(line);
+                    return Some(last);
+                }
+            };
+            if let Some(wanted) = wanted {
+                let line = self.line();
+                heard.lock().unwrap().push(line.clone());
+                let (first, rest) = line.split_once(' ').unwrap_or(("", &line));
+                assert!(
+                    line.starts_with(wanted) || rest.starts_with(wanted),
+                    "`{line}` instead of `{wanted}`"
+                );
+                // What is said within a command has no tag of its own.
+                if !first.is_empty() {
+                    first.clone_into(&mut self.tag);
+                }
             }
-        };
-        if let Some(wanted) = wanted {
+            if let Some(said) = said {
+                // The client may be gone by now: what it must hear is in the script.
+                let said = said.replace("{tag}", &self.tag);
+                let _ = self.out.write_all(said.as_bytes());
+            }
+        }
+        None
+    }
+
+    fn line(&mut self) -> String {
+        self.ahead.take().unwrap_or_else(|| {
             let mut line = String::new();
-            lines.read_line(&mut line).unwrap();
-            let line = line.trim_end().to_owned();
-            heard.lock().unwrap().push(line.clone());
-            let (first, rest) = line.split_once(' ').unwrap_or(("", &line));
-            assert!(
-                line.starts_with(wanted) || rest.starts_with(wanted),
-                "`{line}` instead of `{wanted}`"
-            );
-            // What is said within a command has no tag of its own.
-            if !first.is_empty() {
-                first.clone_into(&mut tag);
-            }
-        }
-        if let Some(said) = said {
-            // The client may be gone by now: what it must hear is in the script.
-            let _ = out.write_all(said.replace("{tag}", &tag).as_bytes());
-        }
+            self.lines.read_line(&mut line).unwrap();
+            line.trim_end().to_owned()
+        })
     }
 }

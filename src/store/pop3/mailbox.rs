@@ -20,6 +20,9 @@ use crate::store::mailbox::{Listing, LogOn, Mailbox, Poll, StoredMessage, Waiter
 const MANY: u32 = 1000;
 /// So many messages that were opened last are kept: each part that is read opens one anew.
 const KEPT: usize = 4;
+/// A session in which nothing was done and that is no older sees what there is now, as far as
+/// anybody can tell: who lists as soon as he has logged on needs no other.
+const NOW: Duration = Duration::from_millis(2);
 
 #[derive(Debug)]
 pub(super) struct Pop3Mailbox(pub(super) Arc<Shared>);
@@ -45,6 +48,8 @@ pub(super) struct State {
     pub(super) sends_bodies: bool,
     /// When a session ended last.
     left: Option<Instant>,
+    /// When the session began in which nothing was done yet.
+    logged_on: Option<Instant>,
 }
 
 /// What one session of the server knows.
@@ -88,7 +93,10 @@ impl Shared {
             credentials,
             state: Mutex::default(),
         };
-        shared.with_session(&mut shared.state(), |_| Ok(()))?;
+        let mut state = shared.state();
+        shared.with_session(&mut state, |_| Ok(()))?;
+        state.logged_on = Some(Instant::now());
+        drop(state);
         Ok(shared)
     }
 
@@ -208,7 +216,10 @@ impl Shared {
     fn list(self: &Arc<Self>) -> Result<Listing> {
         let mut state = self.state();
         // A session sees what was there when it began, and nothing that came since.
-        self.leave(&mut state);
+        let is_of_now = state.logged_on.take().is_some_and(|at| at.elapsed() < NOW);
+        if !is_of_now {
+            self.leave(&mut state);
+        }
         let mut noted = self.ledger.look()?;
         let listed = self.with_session(&mut state, |session| {
             let mut dialogue = session.open.on(&self.endpoint);
