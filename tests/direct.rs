@@ -41,6 +41,9 @@ impl Transport for Way {
                 "never" => Outcome::Refused(reply(550, "5.1.1")),
                 "later" => Outcome::Deferred(reply(450, "4.2.0")),
                 "maybe" => Outcome::Unknown(reply(0, "4.4.2")),
+                "unreached" => Outcome::Deferred(reply(0, "4.4.1")),
+                "unproven" => Outcome::Deferred(reply(535, "5.7.8")),
+                "untrusted" => Outcome::Deferred(reply(0, "4.7.5")),
                 _ => Outcome::Accepted(reply(250, "2.0.0")),
             }
         };
@@ -215,4 +218,20 @@ fn credentials_are_taken_where_somebody_checks_them() {
     assert!(Session::logon(&server, other).is_err());
     let no_address = Credentials::password("jane", "secret");
     assert!(Session::logon(&server, no_address).is_err());
+}
+
+/// Whoever fills in a form did nothing wrong then, and trying again is no help.
+#[test]
+fn what_is_wrong_with_the_server_is_not_told_of_the_address() {
+    let server = MailServer::builder().outbox(Way::default()).open().unwrap();
+    for (to, kind, field) in [
+        ("never@example.net", ErrorKind::Refused, Some("To")),
+        ("later@example.net", ErrorKind::Network, Some("To")),
+        ("unreached@example.net", ErrorKind::Network, None),
+        ("unproven@example.net", ErrorKind::LogonFailed, None),
+        ("untrusted@example.net", ErrorKind::NotPrivate, None),
+    ] {
+        let error = mail(&server, to).send().unwrap_err();
+        assert_eq!((error.kind(), error.field()), (kind, field), "{error}");
+    }
 }

@@ -828,6 +828,38 @@ fn a_cursor_goes_by_uid_and_not_by_what_comes_again() {
 }
 
 #[cfg(target_os = "linux")]
+#[test]
+fn a_wrong_choice_of_tls_says_which_is_right() {
+    let dir = tempfile::tempdir().unwrap();
+    certificate::certificate(dir.path());
+    let roots = Roots::Only(std::fs::read(dir.path().join("cert.pem")).unwrap());
+    let log_on = |imap: Imap| {
+        let server = MailServer::builder().inbox(imap).open().unwrap();
+        Session::logon(&server, Credentials::password(WHO, SECRET)).unwrap_err()
+    };
+    let cleartext = Script::new(vec![vec![say("* OK hello\r\n"), Step::Stall]]);
+    let error = log_on(Imap::new("127.0.0.1").port(cleartext.port).roots(roots));
+    assert_eq!(error.kind(), ErrorKind::NotPrivate);
+    assert!(error.to_string().contains("StartTls"), "{error}");
+    // It waits for the client to begin.
+    let silent = Script::new(vec![vec![Step::Stall]]);
+    let imap = Imap::plain("127.0.0.1").port(silent.port);
+    let error = log_on(imap.timeout(Duration::from_millis(200)));
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert!(error.to_string().contains("Security::Implicit"), "{error}");
+}
+
+#[test]
+fn a_host_is_a_name_or_an_address() {
+    for host in ["", "imaps://localhost", "localhost:993", "[::1]", "a b"] {
+        let server = MailServer::builder().inbox(Imap::new(host)).open().unwrap();
+        let who = Credentials::password(WHO, SECRET);
+        let error = Session::logon(&server, who).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{host}: {error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
 mod beside_dovecot {
     use super::*;
     use crate::dovecot::Dovecot;
@@ -1152,10 +1184,9 @@ mod beside_dovecot {
         let messages = folder("Entwürfe/Alt").messages().unwrap();
         assert_eq!(messages.get(0).unwrap().subject(), "one");
         assert_eq!(folder("inbox").count().unwrap(), 0);
-        assert_eq!(
-            folder("None").count().unwrap_err().kind(),
-            ErrorKind::Refused
-        );
+        let error = folder("None").count().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.to_string().contains("`None`"), "{error}");
         assert_eq!(
             folder("a//b").count().unwrap_err().kind(),
             ErrorKind::InvalidValue

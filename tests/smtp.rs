@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cdonts::{Credentials, Envelope, MailServer, NewMail, Report, Roots, Security, Smtp};
+use cdonts::{
+    Credentials, Envelope, ErrorKind, MailServer, NewMail, Report, Roots, Security, Smtp,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -982,4 +984,32 @@ fn an_address_that_is_not_ascii_goes_where_it_is_understood_and_is_told_of_elsew
             assert_eq!(heard, ["QUIT"]);
         }
     }
+}
+
+#[test]
+fn an_outbox_says_what_is_wrong_with_tls() {
+    let Some(certificates) = certificates() else {
+        return;
+    };
+    let error = |smtp: Smtp| {
+        let who = Credentials::password("shop", "secret");
+        let server = MailServer::builder().outbox(smtp.credentials(who)).open();
+        let mail = NewMail::new(&server.unwrap()).from("shop@example.com");
+        let error = mail.to("joe@example.net").subject("x").body("y").send();
+        error.unwrap_err()
+    };
+    let (port, served) = serve_with(1, certificates.accept(), |_, mut talk| talk.hear());
+    let other = Roots::Only(self::certificates().unwrap().authority);
+    let untrusted = error(certificates.client(port).roots(&other).unwrap());
+    assert_eq!(untrusted.kind(), ErrorKind::NotPrivate, "{untrusted}");
+    assert!(untrusted.to_string().contains("`roots`"), "{untrusted}");
+    served.join().unwrap();
+    let (port, served) = serve(1, |_, mut talk| {
+        talk.say("220 relay.example ESMTP\r\n");
+        let _ = talk.0.read(&mut [0; 1000]);
+    });
+    let cleartext = error(certificates.client(port));
+    assert_eq!(cleartext.kind(), ErrorKind::NotPrivate, "{cleartext}");
+    assert!(cleartext.to_string().contains("StartTls"), "{cleartext}");
+    served.join().unwrap();
 }

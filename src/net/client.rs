@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Io(io::Error),
     /// The server does not keep to the protocol.
     Protocol(String),
+    /// It is not private, or nobody knows with whom.
+    NotPrivate(&'static str, Option<io::Error>),
     /// It said no.
     #[cfg(feature = "smtp")]
     Said(Reply),
@@ -41,6 +43,24 @@ impl Fault {
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::TimedOut)
     }
+}
+
+/// Why there is no TLS, and what is to be done.
+fn not_private(error: io::Error) -> Fault {
+    let source = error.get_ref().and_then(|source| source.downcast_ref());
+    let text = match source {
+        None => return Fault::Io(error),
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            "the server's certificate is not trusted; correct the host's name, or give the \
+             certificate's authority with `roots`"
+        }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "no TLS is spoken on this port; take the server's port for TLS, or \
+             `Security::StartTls`"
+        }
+        Some(_) => "no TLS could be agreed on with the server",
+    };
+    Fault::NotPrivate(text, Some(error))
 }
 
 pub(crate) struct Connection {
@@ -98,7 +118,7 @@ impl Connection {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
         self.stream.set_time(time);
-        Ok(self.stream.start_tls(session)?)
+        self.stream.start_tls(session).map_err(not_private)
     }
 
     /// Whether the server has said something that was not read yet.

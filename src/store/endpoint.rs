@@ -91,8 +91,37 @@ impl Endpoint {
         Err(Error::new(ErrorKind::LogonFailed, message).with_field("Address"))
     }
 
+    /// A server that waits for TLS says nothing to one that waits for its greeting.
+    pub(super) fn no_greeting(&self, error: Error) -> Error {
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+        let is_late =
+            source.is_some_and(|source: &io::Error| source.kind() == io::ErrorKind::TimedOut);
+        if self.security == Security::Implicit || !is_late {
+            return error;
+        }
+        self.wrong(
+            "the server says nothing; if TLS is spoken on this port from the first octet, say \
+             `Security::Implicit`",
+        )
+    }
+
+    /// A host's name holds no port, and no scheme.
+    fn check_host(&self) -> Result<()> {
+        let is_address = self.host.parse::<std::net::Ipv6Addr>().is_ok();
+        let is_name = !self.host.is_empty() && !self.host.contains([':', '/', '[', '@', ' ']);
+        if is_address || is_name {
+            return Ok(());
+        }
+        let message = format!(
+            "`{}` is no host: give its name or its address alone, and the port with `port`",
+            self.host
+        );
+        Err(Error::new(ErrorKind::Configuration, message).with_field("host"))
+    }
+
     /// A connection, private already where it is to be from the first octet.
     pub(super) fn connect(&self) -> Result<Connection> {
+        self.check_host()?;
         let opened = Connection::open(&self.host, self.port(), self.time);
         let mut connection = opened.map_err(|fault| self.error(fault))?;
         match self.security {
@@ -125,12 +154,12 @@ impl Endpoint {
             Fault::Protocol(text) => self.wrong(text),
             #[cfg(feature = "smtp")]
             Fault::Said(reply) => self.wrong(reply),
-            Fault::Io(error) if is_distrust(&error) => {
-                let message = format!(
-                    "{self}: the server's certificate is not trusted; correct the host's name, or \
-                     give the certificate's authority with `roots`"
-                );
-                Error::new(ErrorKind::NotPrivate, message).with_source(error)
+            Fault::NotPrivate(text, source) => {
+                let error = self.not_private(text);
+                match source {
+                    Some(source) => error.with_source(source),
+                    None => error,
+                }
             }
             Fault::Io(error) => {
                 let message = format!("{self} cannot be reached, or went away");
@@ -226,19 +255,6 @@ impl fmt::Debug for Endpoint {
             .field("security", &self.security)
             .finish_non_exhaustive()
     }
-}
-
-fn is_distrust(error: &io::Error) -> bool {
-    let source = error.get_ref().and_then(|source| source.downcast_ref());
-    matches!(
-        source,
-        Some(
-            rustls::Error::InvalidCertificate(_)
-                | rustls::Error::NoCertificatesPresented
-                | rustls::Error::InvalidMessage(_)
-                | rustls::Error::AlertReceived(_)
-        )
-    )
 }
 
 /// The settings that every mailbox on a server has.

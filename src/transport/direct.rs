@@ -49,11 +49,7 @@ fn judge(recipients: Vec<String>, outcomes: Vec<Outcome>) -> Result<Submitted> {
             ..Submitted::default()
         });
     };
-    let kind = match first {
-        Some(Outcome::Refused(_)) => ErrorKind::Refused,
-        Some(Outcome::Deferred(_)) => ErrorKind::Network,
-        _ => ErrorKind::OutcomeUnknown,
-    };
+    let kind = first.as_ref().map_or(ErrorKind::OutcomeUnknown, kind_of);
     let said = first
         .as_ref()
         .map_or_else(String::new, |one| one.reply().to_string());
@@ -64,7 +60,32 @@ fn judge(recipients: Vec<String>, outcomes: Vec<Outcome>) -> Result<Submitted> {
             "the mail server took the message for {some} recipients and not for {count}: {said}"
         ),
     };
-    Err(Error::new(kind, message)
-        .with_field("To")
-        .with_taken(accepted))
+    let error = Error::new(kind, message);
+    // The addresses are in order: the server as such was not.
+    let is_about_all = matches!(kind, ErrorKind::LogonFailed | ErrorKind::NotPrivate)
+        || first.as_ref().is_some_and(|one| one.reply().code() == 0);
+    let is_of_recipients = !accepted.is_empty() || !is_about_all;
+    let error = error.with_taken(accepted);
+    Err(if is_of_recipients {
+        error.with_field("To")
+    } else {
+        error
+    })
+}
+
+/// A relay tries everything again; who waits is told what trying again is no help for.
+fn kind_of(outcome: &Outcome) -> ErrorKind {
+    match outcome {
+        Outcome::Accepted(_) | Outcome::Unknown(_) => ErrorKind::OutcomeUnknown,
+        Outcome::Refused(reply) | Outcome::Deferred(reply)
+            if matches!(reply.code(), 534 | 535 | 538) =>
+        {
+            ErrorKind::LogonFailed
+        }
+        Outcome::Deferred(reply) if reply.code() == 0 && reply.enhanced() == "4.7.5" => {
+            ErrorKind::NotPrivate
+        }
+        Outcome::Refused(_) => ErrorKind::Refused,
+        Outcome::Deferred(_) => ErrorKind::Network,
+    }
 }

@@ -39,8 +39,8 @@ pub trait Transport: Send + Sync {
     /// one counts as [`Outcome::Unknown`], as does everyone when it panics. It may take its time:
     /// messages for other destinations do not wait for it.
     ///
-    /// A reply with the code 0 and the enhanced code `4.4.1` says that nobody could be reached: the
-    /// destination then rests for a minute.
+    /// A reply with the code 0 and the enhanced code `4.4.1` says that nobody could be reached, with
+    /// `4.7.5` that there was no TLS with the right one: the destination then rests for a minute.
     fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome>;
 
     /// Whether it can send nothing without the credentials of a session: those of

@@ -57,10 +57,10 @@ impl Script {
             let sessions = sessions.into_iter().map(|session| {
                 let (stream, _) = listener.accept().unwrap();
                 let told = Arc::clone(&told);
-                std::thread::spawn(move || drop(Talk::new(stream).run(&session, &told)))
+                std::thread::spawn(move || Talk::new(stream).run(&session, &told).is_none())
             });
             for session in sessions.collect::<Vec<_>>() {
-                session.join().unwrap();
+                assert!(session.join().unwrap());
             }
         });
         Self {

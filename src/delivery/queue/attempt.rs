@@ -184,7 +184,9 @@ impl Queue {
         drop(memos);
         // Nobody answered: the others need not find that out one by one.
         let is_unreached = |outcome: &Outcome| match outcome {
-            Outcome::Deferred(reply) => reply.code() == 0 && reply.enhanced() == "4.4.1",
+            Outcome::Deferred(reply) => {
+                reply.code() == 0 && matches!(reply.enhanced(), "4.4.1" | "4.7.5")
+            }
             _ => false,
         };
         if !outcomes.is_empty() && outcomes.iter().all(is_unreached) {

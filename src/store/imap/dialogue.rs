@@ -75,6 +75,11 @@ impl Link {
             Told::Data(Data::Exists(count)) => exists = Some(count),
             _ => {}
         })?;
+        if done.kind == StatusKind::No {
+            let (kind, why) = (done.refused(self.endpoint()).kind(), &done.text);
+            let message = format!("{}: no folder `{folder}`: {why}", self.endpoint());
+            return Err(Error::new(kind, message));
+        }
         self.done(&done)?;
         match (validity, exists) {
             (Some(validity), Some(exists)) => Ok(Selected {

@@ -55,6 +55,7 @@ impl Done {
             Some(Code::ReadOnly) => ErrorKind::NoAccess,
             Some(Code::Other(code)) => match code.inner().to_ascii_uppercase().as_slice() {
                 b"NOPERM" => ErrorKind::NoAccess,
+                b"NONEXISTENT" => ErrorKind::PathNotFound,
                 b"UNAVAILABLE" | b"INUSE" | b"LIMIT" | b"SERVERBUG" => ErrorKind::Network,
                 _ => ErrorKind::Refused,
             },
@@ -121,7 +122,10 @@ impl Link {
 
     fn greeting(&mut self) -> Result<Greeting<'static>> {
         self.arm();
-        match self.event()? {
+        let event = self
+            .event()
+            .map_err(|error| self.endpoint.no_greeting(error));
+        match event? {
             Some(Event::GreetingReceived { greeting }) => Ok(greeting),
             _ => Err(self.wrong("the server's greeting is none of IMAP")),
         }

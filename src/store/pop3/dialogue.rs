@@ -74,7 +74,10 @@ impl Open {
             is_lost: false,
         };
         let mut dialogue = open.on(endpoint);
-        match dialogue.answer()? {
+        match dialogue
+            .answer()
+            .map_err(|error| endpoint.no_greeting(error))?
+        {
             Answer::Yes(_) => {}
             Answer::No(text) => return Err(dialogue.refused(&text)),
         }

@@ -10,7 +10,7 @@ impl Dialogue {
     pub(super) fn authenticate(&mut self, credentials: &Credentials) -> Result<(), Fault> {
         if !self.connection.is_private() {
             let text = "credentials are not sent without TLS";
-            return Err(Fault::Protocol(text.to_owned()));
+            return Err(Fault::NotPrivate(text, None));
         }
         let user = &credentials.user;
         let has = |name: &str| self.extensions.auth.iter().any(|one| one == name);

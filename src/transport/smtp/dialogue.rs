@@ -92,7 +92,7 @@ impl Dialogue {
         if smtp.security == Security::StartTls {
             if !dialogue.extensions.starttls {
                 let text = "the server has no STARTTLS, without which nothing is sent";
-                return Err(Fault::Protocol(text.to_owned()));
+                return Err(Fault::NotPrivate(text, None));
             }
             dialogue.command("STARTTLS")?;
             dialogue.expect(220)?;

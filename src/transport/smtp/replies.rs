@@ -13,6 +13,10 @@ impl Fault {
     pub(super) fn into_reply(self, server: &str) -> Reply {
         match self {
             Self::Io(error) => Reply::new(0, "4.4.1", format!("{server}: {error}")),
+            Self::NotPrivate(text, None) => Reply::new(0, "4.7.5", format!("{server}: {text}")),
+            Self::NotPrivate(text, Some(error)) => {
+                Reply::new(0, "4.7.5", format!("{server}: {text}: {error}"))
+            }
             Self::Protocol(text) => Reply::new(0, "4.5.0", format!("{server}: {text}")),
             Self::Said(reply) => reply,
         }
