@@ -26,6 +26,10 @@ fn main() -> Result<(), Failure> {
     let args = Args::parse(&usage, &options, &["dot-stuffed", "json"]);
     let session = match args.get("store") {
         Some(place) => store::log_on(&args, place)?,
+        None if args.get("drop").is_none() => {
+            eprintln!("--drop or --store is missing\nusage: {usage}");
+            std::process::exit(2);
+        }
         None => Session::logon_smtp(&open(&args)?, "", args.need("address")?)?,
     };
 

@@ -15,28 +15,28 @@ const USAGE: &str = "read [--json] [--content] FILE... (paths on standard input 
 fn main() -> Result<(), Failure> {
     let usage = format!("{USAGE}\n       where STORE is {}", store::USAGE);
     let args = Args::parse(&usage, &store::OPTIONS, &["json", "content"]);
+    let mut all = true;
     if let Some(place) = args.get("store") {
         let session = store::log_on(&args, place)?;
         for message in session.inbox().stream()? {
             let message = message?;
             let name = message.file_name();
-            let read = in_memory(&message);
-            read.map_or_else(
-                |error| failed(&args, &escaped(&name), &error),
-                |read| {
-                    show_message(&args, &escaped(&name), &name, &read);
-                },
-            );
+            all &= match in_memory(&message) {
+                Ok(read) => show_message(&args, &escaped(&name), &name, &read),
+                Err(error) => failed(&args, &escaped(&name), &error),
+            };
         }
-        return Ok(());
-    }
-    if args.rest.is_empty() {
+    } else if args.rest.is_empty() {
         for path in std::io::stdin().lock().lines() {
-            show(&args, &path?);
+            all &= show(&args, &path?);
         }
     }
     for path in &args.rest {
-        show(&args, path);
+        all &= show(&args, path);
+    }
+    // As JSON each failure is a line of its own.
+    if !all && !args.is_on("json") {
+        std::process::exit(1);
     }
     Ok(())
 }
@@ -48,7 +48,8 @@ fn in_memory(message: &Message) -> cdonts::Result<MessageFile> {
     MessageFile::from_bytes(source)
 }
 
-fn show(args: &Args, path: &str) {
+/// Whether it could be read.
+fn show(args: &Args, path: &str) -> bool {
     let name = Path::new(path).file_name().unwrap_or_default();
     match MessageFile::open(path) {
         Ok(message) => show_message(args, path, Path::new(name), &message),
@@ -56,15 +57,16 @@ fn show(args: &Args, path: &str) {
     }
 }
 
-fn failed(args: &Args, path: &str, error: &cdonts::Error) {
+fn failed(args: &Args, path: &str, error: &cdonts::Error) -> bool {
     if args.is_on("json") {
         println!("{}", json!({ "path": path, "error": error.to_string() }));
     } else {
         eprintln!("{path}: {error}");
     }
+    false
 }
 
-fn show_message(args: &Args, path: &str, name: &Path, message: &MessageFile) {
+fn show_message(args: &Args, path: &str, name: &Path, message: &MessageFile) -> bool {
     let value: cdonts::Result<_> = if args.is_on("json") {
         message_json!(message, escaped(name), args.is_on("content"))
     } else {
@@ -74,8 +76,9 @@ fn show_message(args: &Args, path: &str, name: &Path, message: &MessageFile) {
         Ok(mut value) if args.is_on("json") => {
             value["path"] = path.into();
             println!("{value}");
+            true
         }
-        Ok(_) => {}
+        Ok(_) => true,
         Err(error) => failed(args, path, &error),
     }
 }

@@ -93,6 +93,12 @@ impl Session {
     /// [`logon_smtp`](Session::logon_smtp).
     #[doc(alias = "Logon")]
     pub fn logon(server: &MailServer, credentials: Credentials) -> Result<Self> {
+        if !credentials.mailbox().contains('@') {
+            let message = "the user name is no address: say which one it is of with \
+                           `Credentials::address`";
+            let error = Error::new(ErrorKind::InvalidAddress, message).with_field("Address");
+            return Err(error.with_code(CdoCode::LogonFailed));
+        }
         server.authenticate(&credentials)?;
         let (name, address) = (
             credentials.display_name().to_owned(),

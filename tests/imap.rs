@@ -859,6 +859,22 @@ fn a_host_is_a_name_or_an_address() {
     }
 }
 
+#[test]
+fn a_user_name_that_is_no_address_needs_one() {
+    let builder = MailServer::builder().inbox(Imap::plain("127.0.0.1").port(1));
+    let server = builder.open().unwrap();
+    let log_on = |who: Credentials| Session::logon(&server, who).unwrap_err();
+    let error = log_on(Credentials::password("ann", SECRET));
+    assert_eq!(error.kind(), ErrorKind::InvalidAddress);
+    assert_eq!(error.cdo_code(), CdoCode::LogonFailed);
+    assert!(
+        error.to_string().contains("Credentials::address"),
+        "{error}"
+    );
+    let error = log_on(Credentials::password("ann", SECRET).address(WHO));
+    assert_eq!(error.kind(), ErrorKind::Network);
+}
+
 #[cfg(target_os = "linux")]
 mod beside_dovecot {
     use super::*;

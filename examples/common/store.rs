@@ -8,13 +8,16 @@ use super::{Args, Failure};
 pub const OPTIONS: [&str; 5] = ["store", "address", "password-file", "ca", "security"];
 
 /// What there is to say of them.
-pub const USAGE: &str = "--store maildir:DIR|pop3://USER@HOST[:PORT]|imap://USER@HOST[:PORT] \
-    [--address A] [--password-file FILE] [--ca FILE] [--security implicit|starttls|none]\n       \
-    (the password is in FILE, or else in the variable CDONTS_PASSWORD)";
+pub const USAGE: &str = "maildir:DIR --address A  (or a pattern: maildir:/vmail/{domain}/{user})\n       \
+    or pop3://USER@HOST[:PORT] or imap://USER@HOST[:PORT], with [--address A] [--password-file FILE]\n       \
+    [--ca FILE] [--security implicit|starttls|none]; without a FILE the password is in the variable\n       \
+    CDONTS_PASSWORD";
+
+const KINDS: &str = "--store takes maildir:DIR, pop3://USER@HOST or imap://USER@HOST";
 
 /// Logs on where `--store` says.
 pub fn log_on(args: &Args, store: &str) -> Result<Session, Failure> {
-    let (kind, place) = store.split_once(':').ok_or("--store takes KIND:PLACE")?;
+    let (kind, place) = store.split_once(':').ok_or(KINDS)?;
     match kind {
         #[cfg(feature = "maildir")]
         "maildir" => {
@@ -67,7 +70,9 @@ pub fn log_on(args: &Args, store: &str) -> Result<Session, Failure> {
         _ => {
             // Without any of the features nothing is asked of it.
             let _ = (args, place);
-            Err(format!("no store `{kind}`: unknown, or built without its feature").into())
+            let message =
+                format!("no store `{kind}`: unknown, or built without its feature; {KINDS}");
+            Err(message.into())
         }
     }
 }
@@ -75,17 +80,27 @@ pub fn log_on(args: &Args, store: &str) -> Result<Session, Failure> {
 /// `//user@host:port`; the user's name may hold an at-sign, the host's cannot.
 fn server_of(place: &str) -> Result<(&str, &str, Option<u16>), Failure> {
     let place = place.trim_start_matches('/').trim_end_matches('/');
-    let (user, host) = place.rsplit_once('@').ok_or("--store takes USER@HOST")?;
-    Ok(match host.rsplit_once(':') {
-        Some((host, port)) => (user, host, Some(port.parse()?)),
-        None => (user, host, None),
-    })
+    let (user, host) = place.rsplit_once('@').ok_or(KINDS)?;
+    // An address of IPv6 stands in brackets.
+    let (host, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':')),
+        None => match host.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (host, None),
+        },
+    };
+    let number = |port: &str| {
+        let number = port.parse();
+        number.map_err(|_| format!("`{port}` is no port"))
+    };
+    Ok((user, host, port.map(number).transpose()?))
 }
 
 fn authenticate(args: &Args, builder: MailServerBuilder, user: &str) -> Result<Session, Failure> {
     let password = match args.get("password-file") {
-        Some(file) => std::fs::read_to_string(file)?,
-        None => std::env::var("CDONTS_PASSWORD").map_err(|_| "--password-file is missing")?,
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?,
+        None => std::env::var("CDONTS_PASSWORD")
+            .map_err(|_| "no password: --password-file and CDONTS_PASSWORD are missing")?,
     };
     let mut who = cdonts::Credentials::password(user, password.trim_end_matches(['\r', '\n']));
     if let Some(address) = args.get("address") {
@@ -100,12 +115,17 @@ fn security(args: &Args) -> Result<Option<cdonts::Security>, Failure> {
         None | Some("none") => Ok(None),
         Some("implicit") => Ok(Some(cdonts::Security::Implicit)),
         Some("starttls") => Ok(Some(cdonts::Security::StartTls)),
-        Some(other) => Err(format!("no security `{other}`").into()),
+        Some(other) => {
+            Err(format!("--security takes implicit, starttls or none, not `{other}`").into())
+        }
     }
 }
 
 #[cfg(any(feature = "pop3", feature = "imap"))]
 fn roots(args: &Args) -> Result<Option<cdonts::Roots>, Failure> {
-    let pem = args.get("ca").map(std::fs::read).transpose()?;
-    Ok(pem.map(cdonts::Roots::Only))
+    let Some(file) = args.get("ca") else {
+        return Ok(None);
+    };
+    let pem = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+    Ok(Some(cdonts::Roots::Only(pem)))
 }

@@ -128,7 +128,8 @@ impl MailServerBuilder {
     /// the file system of the drop (and of Pickup, with local delivery), and is made at the first
     /// use that needs it. By default `State` of the mailroot; without one `State` beside the drop
     /// when `Pickup` lies there too, else the drop's name with `.state`; without a drop `State`
-    /// beside Pickup.
+    /// beside Pickup. With an [`inbox`](Self::inbox) on a server there is none by default: what is
+    /// to be deleted there is then remembered as long as the program runs.
     pub fn state_dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.state_dir = Some(dir.as_ref().to_path_buf());
         self

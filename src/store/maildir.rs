@@ -54,7 +54,10 @@ enum Place {
 
 impl Maildir {
     /// The Maildir of whoever logs on, by a pattern: `{user}` is the local-part of the address,
-    /// `{domain}` its domain, both in lower case, `{address}` the whole.
+    /// `{domain}` its domain, both in lower case, `{address}` the whole. Without the domain the same
+    /// user of every domain has the same Maildir: whoever lets people in must not let in others'
+    /// domains. A pattern that names nobody is an error of kind
+    /// [`Configuration`](ErrorKind::Configuration) when somebody logs on.
     pub fn new(pattern: impl Into<String>) -> Self {
         Self::at(Place::Pattern(pattern.into()))
     }
@@ -112,6 +115,7 @@ impl Maildir {
                 path.clone()
             }
             Place::Pattern(pattern) => {
+                check_pattern(pattern)?;
                 let (user, domain) = key.rsplit_once('@').ok_or_else(no_mailbox)?;
                 for (name, value) in [("{user}", user), ("{domain}", domain), ("{address}", key)] {
                     if pattern.contains(name) && !is_plain(value) {
@@ -213,6 +217,28 @@ fn no_mailbox() -> Error {
     Error::new(ErrorKind::LogonFailed, message).with_field("Address")
 }
 
+/// One directory for whoever asks would show everybody's mail to everybody.
+fn check_pattern(pattern: &str) -> Result<()> {
+    let wrong = |message: String| Error::new(ErrorKind::Configuration, message);
+    if !pattern.contains("{user}") && !pattern.contains("{address}") {
+        let message = "the pattern names one directory for everybody: it lacks {user} or {address}; \
+                       for one address there is `Maildir::of`";
+        return Err(wrong(message.to_owned()).with_path(Path::new(pattern)));
+    }
+    let mut rest = pattern;
+    while let Some((_, from)) = rest.split_once('{') {
+        let name = from.split_once('}').map_or(from, |(name, _)| name);
+        if !["user", "domain", "address"].contains(&name) {
+            let message = format!(
+                "the pattern has `{{{name}`, which is none of {{user}}, {{domain}} and {{address}}"
+            );
+            return Err(wrong(message).with_path(Path::new(pattern)));
+        }
+        rest = from;
+    }
+    Ok(())
+}
+
 /// One pass: what was filled in is not filled in again.
 fn filled_in(pattern: &str, user: &str, domain: &str, key: &str) -> String {
     let values = [("{user}", user), ("{domain}", domain), ("{address}", key)];
@@ -288,9 +314,26 @@ mod tests {
             let error = path(key).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::LogonFailed, "{key}");
         }
-        let odd = Maildir::new("/mail/{user}{/{domain}");
-        let path = odd.path_for("{domain}@x.org").unwrap();
-        assert_eq!(path, Path::new("/mail/{domain}{/x.org"));
+        let path = maildir.path_for("{domain}@x.org").unwrap();
+        assert_eq!(path, Path::new("/mail/x.org/{domain}/Maildir"));
+    }
+
+    #[test]
+    fn a_pattern_that_names_nobody_is_none() {
+        for pattern in [
+            "/mail",
+            "/mail/{domain}",
+            "/mail/{domian}/{user}",
+            "/mail/{user",
+            "/mail/{user}/{",
+            "/mail/{user}{/{domain}",
+        ] {
+            let error = Maildir::new(pattern).path_for("jane@x.org").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{pattern}");
+        }
+        for pattern in ["/{address}", "/{user}", "/{user}@{domain}"] {
+            assert!(Maildir::new(pattern).path_for("jane@x.org").is_ok());
+        }
     }
 
     #[test]
