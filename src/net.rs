@@ -58,6 +58,20 @@ impl Timed {
 }
 
 impl Timed {
+    /// A program that handles signals, or was stopped for a while, finds its calls interrupted:
+    /// those with a timeout are not begun again by the system.
+    fn uninterrupted<T>(
+        &mut self,
+        mut call: impl FnMut(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match call(self) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done.map_err(named),
+            }
+        }
+    }
+
     /// A server that sends an answer in pieces waits for the acknowledgement of the first, which
     /// systems like to hold back for 40 ms.
     fn acknowledge_at_once(&self) {
@@ -69,15 +83,19 @@ impl Timed {
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.acknowledge_at_once();
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        self.stream.read(buffer).map_err(named)
+        self.uninterrupted(|timed| {
+            timed.stream.set_read_timeout(Some(timed.left()?))?;
+            timed.stream.read(buffer)
+        })
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        self.stream.write(bytes).map_err(named)
+        self.uninterrupted(|timed| {
+            timed.stream.set_write_timeout(Some(timed.left()?))?;
+            timed.stream.write(bytes)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1045,3 +1045,51 @@ fn of_many_messages_a_page_is_asked_for_and_each_stays_what_it_is() {
         .collect();
     assert_eq!(subjects, ["n 0001496"]);
 }
+
+/// A program that is stopped and goes on finds its calls interrupted, as one that handles signals
+/// does.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_call_that_is_interrupted_costs_no_connection() {
+    use std::sync::{Arc, OnceLock};
+    let program = Arc::new(OnceLock::<u32>::new());
+    let known = Arc::clone(&program);
+    let port = serve(move |line| {
+        if line == "CAPA" {
+            // It waits for the answer by now, or begins to.
+            for signal in ["-STOP", "-CONT"] {
+                std::thread::sleep(Duration::from_millis(100));
+                let pid = known.wait().to_string();
+                let kill = std::process::Command::new("kill")
+                    .args([signal, &pid])
+                    .status();
+                assert!(kill.unwrap().success());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        match line.split(' ').next().unwrap_or_default() {
+            "CAPA" | "UIDL" | "LIST" => "+OK\r\n.\r\n",
+            "STAT" => "+OK 0 0\r\n",
+            _ => "+OK\r\n",
+        }
+    });
+    let own = std::env::current_exe().unwrap();
+    let inbox = own
+        .parent()
+        .unwrap()
+        .with_file_name("examples")
+        .join("inbox");
+    let is_built = inbox.exists();
+    assert!(is_built, "run `cargo build --all-features --examples`");
+    let place = format!("pop3://ann@example.com@127.0.0.1:{port}");
+    let child = std::process::Command::new(inbox)
+        .args(["--store", &place, "--security", "none"])
+        .env("CDONTS_PASSWORD", SECRET)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    program.set(child.id()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+}

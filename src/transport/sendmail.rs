@@ -183,8 +183,12 @@ fn refusal(status: ExitStatus, said: &str) -> Outcome {
 fn last_of(mut from: impl std::io::Read) -> String {
     let mut last = Vec::new();
     let mut block = [0; 1024];
-    while let Ok(count @ 1..) = from.read(&mut block) {
-        last.extend_from_slice(block.get(..count).unwrap_or_default());
+    loop {
+        match from.read(&mut block) {
+            Ok(count @ 1..) => last.extend_from_slice(block.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            _ => break,
+        }
         last.drain(..last.len().saturating_sub(MOST_SAID));
     }
     String::from_utf8_lossy(&last).trim().to_owned()
