@@ -919,6 +919,10 @@ mod beside_dovecot {
             (ErrorKind::NotPrivate, CdoCode::NetworkError)
         );
         assert!(!format!("{error:?}").contains("annpw"));
+        let elsewhere = Imap::new("127.0.0.1").port(dovecot.imaps);
+        let error = log_on(elsewhere.roots(roots.clone()), password("annpw")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotPrivate);
+        assert!(error.to_string().contains("for another name"), "{error}");
         let error = log_on(trusted(), Credentials::token(WHO, "no token")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LogonFailed);
         log_on(trusted(), Credentials::token(WHO, token())).unwrap();

@@ -47,12 +47,20 @@ impl Fault {
 
 /// Why there is no TLS, and what is to be done.
 fn not_private(error: io::Error) -> Fault {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
+    };
     let source = error.get_ref().and_then(|source| source.downcast_ref());
     let text = match source {
         None => return Fault::Io(error),
+        Some(rustls::Error::InvalidCertificate(
+            NotValidForName | NotValidForNameContext { .. },
+        )) => "the server's certificate is for another name; correct the host's name",
+        Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
+            "the server's certificate has expired"
+        }
         Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
-            "the server's certificate is not trusted; correct the host's name, or give the \
-             certificate's authority with `roots`"
+            "the server's certificate is not trusted; give its authority with `roots`"
         }
         Some(rustls::Error::InvalidMessage(_)) => {
             "no TLS is spoken on this port; take the server's port for TLS, or \
