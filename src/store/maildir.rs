@@ -23,12 +23,11 @@ const STATE: &str = "cdonts";
 /// The Maildirs of users, one for each: a [`Store`].
 ///
 /// ```no_run
-/// use cdonts::{MailServer, Maildir, Sendmail, Session};
+/// use cdonts::{MailServer, Maildir, Session};
 ///
 /// # fn main() -> cdonts::Result<()> {
 /// let server = MailServer::builder()
 ///     .inbox(Maildir::new("/var/vmail/{domain}/{user}/Maildir"))
-///     .outbox(Sendmail::new())
 ///     .open()?;
 /// let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
 /// println!("{} messages", session.inbox().count()?);
