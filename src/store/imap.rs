@@ -25,7 +25,7 @@ use mailbox::{ImapMailbox, Shared};
 /// An IMAP server on which users have their mailboxes: a [`Store`].
 ///
 /// ```no_run
-/// use cdonts::{Credentials, Imap, MailServer, Session, Smtp};
+/// use cdonts::{Credentials, Imap, MailServer, Session};
 ///
 /// # fn main() -> cdonts::Result<()> {
 /// # let secret = "";
