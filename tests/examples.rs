@@ -1,32 +1,18 @@
 //! The example programs, run as a person would, with their output checked.
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use program::program;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use support::{Root, iis_file, simple};
-
-/// `cargo test` builds the examples beside the tests.
-fn program(name: &str) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let dir = test
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("examples");
-    let path = dir.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        path.exists(),
-        "{} is missing: run `cargo build --examples`",
-        path.display()
-    );
-    Command::new(path)
-}
 
 fn run(name: &str, args: &[&str]) -> Output {
     program(name)

@@ -8,6 +8,9 @@ mod certificate;
 #[cfg(target_os = "linux")]
 #[path = "support/dovecot.rs"]
 mod dovecot;
+#[cfg(target_os = "linux")]
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/script.rs"]
 mod script;
 
@@ -908,7 +911,7 @@ fn what_a_server_can_do_is_asked_again_under_tls() {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
     let dir = tempfile::tempdir().unwrap();
-    dovecot::certificate(dir.path());
+    certificate::certificate(dir.path());
     let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
     let (certificate, key) = (read("cert.pem"), read("key.pem"));
     let chain = vec![CertificateDer::from_pem_slice(&certificate).unwrap()];
@@ -1073,16 +1076,8 @@ fn a_call_that_is_interrupted_costs_no_connection() {
             _ => "+OK\r\n",
         }
     });
-    let own = std::env::current_exe().unwrap();
-    let inbox = own
-        .parent()
-        .unwrap()
-        .with_file_name("examples")
-        .join("inbox");
-    let is_built = inbox.exists();
-    assert!(is_built, "run `cargo build --all-features --examples`");
     let place = format!("pop3://ann@example.com@127.0.0.1:{port}");
-    let child = std::process::Command::new(inbox)
+    let child = program::program("inbox")
         .args(["--store", &place, "--security", "none"])
         .env("CDONTS_PASSWORD", SECRET)
         .stderr(std::process::Stdio::piped())

@@ -19,6 +19,9 @@ mod dovecot;
 #[cfg(target_os = "linux")]
 #[path = "support/postfix.rs"]
 mod postfix;
+#[cfg(target_os = "linux")]
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use std::path::Path;
@@ -153,24 +156,10 @@ fn an_imap_mailbox_conforms() {
     conforms(&on_dovecot(&dovecot, &server));
 }
 
-#[cfg(target_os = "linux")]
-fn example(program: &str) -> std::path::PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let path = own.parent().unwrap().with_file_name("examples");
-    let path = path.join(program);
-    let is_built = path.exists();
-    assert!(
-        is_built,
-        "no {}: run `cargo build --examples`",
-        path.display()
-    );
-    path
-}
-
 /// What the program `inbox` or `read` prints of a store, as JSON, but for the names of messages.
 #[cfg(target_os = "linux")]
-fn printed(program: &str, args: &[&str]) -> Vec<serde_json::Value> {
-    let output = std::process::Command::new(example(program))
+fn printed(name: &str, args: &[&str]) -> Vec<serde_json::Value> {
+    let output = program::program(name)
         .args(args)
         .arg("--json")
         .env("CDONTS_PASSWORD", "annpw")
@@ -284,7 +273,7 @@ fn the_same_programs_print_the_same_of_the_same_messages() {
         assert_eq!(of_store.len(), of_drop.len(), "{store:?}");
         assert_eq!(printed("read", store), read, "{store:?}");
     }
-    let wrong = std::process::Command::new(example("inbox"))
+    let wrong = program::program("inbox")
         .args(stores[2])
         .env("CDONTS_PASSWORD", "secret")
         .output()

@@ -22,9 +22,9 @@ pub(super) fn run_of(head: &[u8], is_whole: bool) -> Run {
     }
 }
 
-#[cfg(any(feature = "pop3", feature = "imap"))]
 /// The messages to ask for together with one, some before it or behind it: where it is read
 /// backwards those before it.
+#[cfg(any(feature = "pop3", feature = "imap"))]
 pub(super) fn page_around(
     at: usize,
     len: usize,
@@ -44,20 +44,16 @@ impl Summary {
     /// or by those fields of its header section that matter, in their order; `size` is that of the
     /// whole. What servers put on top when they deliver it tells the envelope.
     pub fn of_delivered(head: &[u8], size: u64) -> Self {
-        summary_of(head, size)
+        let run = run_of(head, true);
+        let section = head.get(run.end..).unwrap_or_default();
+        let mut summary = Self::of_message(section, size.saturating_sub(run.end as u64));
+        summary.reverse_path.clone_from(&run.reverse_path);
+        summary.has_null_reverse_path = run.has_sender && run.reverse_path.is_empty();
+        if let [only] = run.recipients.as_slice() {
+            summary.delivered_to = only.to_string();
+        }
+        summary
     }
-}
-
-fn summary_of(head: &[u8], size: u64) -> Summary {
-    let run = run_of(head, true);
-    let section = head.get(run.end..).unwrap_or_default();
-    let mut summary = Summary::of_message(section, size.saturating_sub(run.end as u64));
-    summary.reverse_path.clone_from(&run.reverse_path);
-    summary.has_null_reverse_path = run.has_sender && run.reverse_path.is_empty();
-    if let [only] = run.recipients.as_slice() {
-        summary.delivered_to = only.to_string();
-    }
-    summary
 }
 
 /// The octets of a message in a mailbox of one user, without the fields that servers put on top of

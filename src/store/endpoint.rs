@@ -240,6 +240,12 @@ pub(super) fn again_if_lost<S: Lasting, T>(
     }
 }
 
+/// What failed for several messages together failed for each.
+pub(super) fn for_each<K>(keys: &[K], error: &Error) -> Vec<Result<()>> {
+    let copy = |_| Err(Error::new(error.kind(), error.to_string()));
+    keys.iter().map(copy).collect()
+}
+
 /// Where it is, for errors.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-pub(crate) use crate::certificate::certificate;
-
 /// It ends with the value.
 pub(crate) struct Dovecot {
     dir: tempfile::TempDir,
@@ -55,7 +53,7 @@ impl Dovecot {
             std::fs::create_dir_all(at(name)).unwrap();
         }
         run("chown", &["-R", "nobody", &at("home")]);
-        certificate(dir.path());
+        crate::certificate::certificate(dir.path());
         std::fs::write(at("keys/default/HS256/default"), TOKEN_KEY).unwrap();
         let (uid, gid) = (run("id", &["-u", "nobody"]), run("id", &["-g", "nobody"]));
         let user = |name: &str| {

@@ -12,7 +12,7 @@ use super::listed::{Listed, Snapshot};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
-use crate::store::endpoint::{Endpoint, Lasting, again_if_lost};
+use crate::store::endpoint::{Endpoint, Lasting, again_if_lost, for_each};
 use crate::store::ledger::{Ledger, Noted};
 use crate::store::mailbox::{Listing, LogOn, Mailbox, Page, PageRequest, StoredMessage, Waiter};
 
@@ -112,38 +112,39 @@ impl Shared {
         key: Key,
         work: impl Fn(&mut Link) -> Result<T>,
     ) -> Result<T> {
-        self.with_session(state, |session| {
-            let validity = match session.validity {
-                Some(validity) => validity,
-                None => {
-                    session.deletes = false;
-                    let folder = self.folder_name(&mut session.link)?;
-                    session.link.examine(folder)?.validity
-                }
-            };
-            session.validity = Some(validity);
-            if validity != key.validity {
-                return Err(key.gone());
-            }
-            work(&mut session.link)
-        })
+        self.in_folder(state, key, false, work)
     }
 
-    /// The same where something is deleted.
+    /// The same where something is deleted: that needs SELECT.
     fn with_folder_to_delete<T>(
         &self,
         state: &mut State,
         key: Key,
         work: impl Fn(&mut Link) -> Result<T>,
     ) -> Result<T> {
+        self.in_folder(state, key, true, work)
+    }
+
+    fn in_folder<T>(
+        &self,
+        state: &mut State,
+        key: Key,
+        deletes: bool,
+        work: impl Fn(&mut Link) -> Result<T>,
+    ) -> Result<T> {
         self.with_session(state, |session| {
-            if !session.deletes || session.validity.is_none() {
-                session.validity = None;
-                let folder = self.folder_name(&mut session.link)?;
-                session.validity = Some(session.link.select(folder)?.validity);
-                session.deletes = true;
-            }
-            if session.validity != Some(key.validity) {
+            let fits = session.deletes || !deletes;
+            let validity = match session.validity.take().filter(|_| fits) {
+                Some(validity) => validity,
+                None => {
+                    let folder = self.folder_name(&mut session.link)?;
+                    session.deletes = deletes;
+                    let enter = if deletes { Link::select } else { Link::examine };
+                    enter(&mut session.link, folder)?.validity
+                }
+            };
+            session.validity = Some(validity);
+            if validity != key.validity {
                 return Err(key.gone());
             }
             work(&mut session.link)
@@ -232,10 +233,9 @@ impl Shared {
         };
         let noted: Vec<[u8; 8]> = keys.iter().map(|key| key.to_bytes()).collect();
         let noted: Vec<&[u8]> = noted.iter().map(|key| &key[..]).collect();
-        let all = |error: &Error| keys.iter().map(|_| Err(copy(error))).collect();
         let mut state = self.state();
         if let Err(error) = self.ledger.note(&noted) {
-            return all(&error);
+            return for_each(keys, &error);
         }
         state.kept.retain(|(kept, _)| !keys.contains(kept));
         match self.delete_noted(&mut state, first, keys) {
@@ -250,10 +250,10 @@ impl Shared {
                 };
                 keys.iter().map(done).collect()
             }
-            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => all(&error),
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => for_each(keys, &error),
             Err(error) => {
                 self.ledger.clear(&noted);
-                all(&error)
+                for_each(keys, &error)
             }
         }
     }
@@ -310,11 +310,6 @@ impl State {
             !held.is_large() || large <= KEPT / 4
         });
     }
-}
-
-/// The same for each of several messages.
-fn copy(error: &Error) -> Error {
-    Error::new(error.kind(), error.to_string())
 }
 
 fn unknown(error: &Error) -> Error {

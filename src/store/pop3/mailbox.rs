@@ -9,10 +9,10 @@ use super::dialogue::{Numbered, Open};
 use super::key::Key;
 use super::listed::{Listed, Pop3Message, Row, own_ids};
 use crate::credentials::Credentials;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::bytes::MessageBytes;
 use crate::limits::Limits;
-use crate::store::endpoint::{Endpoint, Lasting, again_if_lost};
+use crate::store::endpoint::{Endpoint, Lasting, again_if_lost, for_each};
 use crate::store::ledger::{Ledger, Noted};
 use crate::store::mailbox::{Listing, LogOn, Mailbox, Poll, StoredMessage, Waiter};
 
@@ -156,11 +156,11 @@ impl Shared {
         self.identify(&mut state);
         let notes = match self.notes(&mut state, keys) {
             Ok(notes) => notes,
-            Err(error) => return all(keys, &error),
+            Err(error) => return for_each(keys, &error),
         };
         let noted: Vec<&[u8]> = notes.iter().map(Vec::as_slice).collect();
         if let Err(error) = self.ledger.note(&noted) {
-            return all(keys, &error);
+            return for_each(keys, &error);
         }
         // Until the session ends nothing is deleted: over a connection that has died it is begun
         // anew.
@@ -177,7 +177,7 @@ impl Shared {
                 self.ledger.clear(&noted);
                 // Nothing of it may be committed.
                 state.session = None;
-                return all(keys, &error);
+                return for_each(keys, &error);
             }
         };
         let ended = match state.session.take() {
@@ -191,8 +191,10 @@ impl Shared {
                 results
             }
             Err(error) => {
-                let unknown = |result: Result<()>| result.and_then(|()| Err(copy(&error)));
-                results.into_iter().map(unknown).collect()
+                // What was refused before stays refused.
+                let unknown = for_each(keys, &error).into_iter();
+                let both = results.into_iter().zip(unknown);
+                both.map(|(result, unknown)| result.and(unknown)).collect()
             }
         }
     }
@@ -328,15 +330,6 @@ fn numbers_of(ids: &Numbered) -> HashMap<Vec<u8>, u32> {
 
 fn note_of(id: &[u8], size: Option<u64>) -> Vec<u8> {
     [id, b" ", size.unwrap_or(0).to_string().as_bytes()].concat()
-}
-
-fn all(keys: &[Key], error: &Error) -> Vec<Result<()>> {
-    keys.iter().map(|_| Err(copy(error))).collect()
-}
-
-/// The same for each of several messages.
-fn copy(error: &Error) -> Error {
-    Error::new(error.kind(), error.to_string())
 }
 
 impl Session {
