@@ -241,8 +241,9 @@ impl StoredMessage for ImapMessage {
     }
 
     fn delete(&self) -> Result<()> {
-        let mut results = self.listed.shared.delete(&[self.message_key()?]);
-        results.pop().unwrap_or(Ok(()))
+        let key = self.message_key()?;
+        let mut results = self.listed.shared.delete(&[key]);
+        results.pop().unwrap_or_else(|| Err(key.gone()))
     }
 }
 

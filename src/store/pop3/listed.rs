@@ -266,8 +266,9 @@ impl StoredMessage for Pop3Message {
     }
 
     fn delete(&self) -> Result<()> {
-        let mut results = self.listed.shared().delete(&[self.lasting_key()?]);
-        results.pop().unwrap_or(Ok(()))
+        let key = self.lasting_key()?;
+        let mut results = self.listed.shared().delete(std::slice::from_ref(&key));
+        results.pop().unwrap_or_else(|| Err(key.gone()))
     }
 }
 
