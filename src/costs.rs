@@ -82,7 +82,7 @@ impl Fixture {
                 Op::Open => cost.opens += 1,
                 Op::Read => cost.reads += 1,
                 Op::Write => cost.writes += 1,
-                Op::Sync => cost.syncs += 1,
+                Op::Sync | Op::SyncDir => cost.syncs += 1,
                 Op::Link | Op::Rename => cost.names += 1,
                 Op::Remove => cost.removes += 1,
                 _ => {}

@@ -194,7 +194,7 @@ fn many_share_the_sync_of_the_directory() {
     let syncs = |path: &Path| {
         let of = calls
             .iter()
-            .filter(|(op, at)| *op == Op::Sync && at == path);
+            .filter(|(op, at)| matches!(op, Op::Sync | Op::SyncDir) && at == path);
         of.count()
     };
     // A file without a name is called by its directory: twenty of them, and the directory once.

@@ -277,7 +277,7 @@ impl Dir {
 
     /// Makes the directory's entries durable.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.call(Op::Sync, OsStr::new(""), || self.0.handle.sync())
+        self.call(Op::SyncDir, OsStr::new(""), || self.0.handle.sync())
     }
 
     /// Takes the lock named `name`; `None` when somebody holds it.

@@ -63,6 +63,8 @@ mod new_mail;
 mod object;
 mod part;
 mod profile;
+#[cfg(all(test, target_os = "linux"))]
+mod power_cut;
 #[cfg(test)]
 mod queue_faults;
 mod raw;

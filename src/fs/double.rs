@@ -28,9 +28,18 @@ struct State {
     struck: bool,
 }
 
+/// Is shown each call after it was made.
+type Observer = Box<dyn FnMut(Op, &Path) + Send>;
+
 /// What a [`Probe`] follows.
-#[derive(Debug, Default)]
-pub(crate) struct Plan(Mutex<State>);
+#[derive(Default)]
+pub(crate) struct Plan(Mutex<State>, Mutex<Option<Observer>>);
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Plan").field(&self.0).finish()
+    }
+}
 
 impl Plan {
     pub(crate) fn new() -> Arc<Self> {
@@ -60,6 +69,11 @@ impl Plan {
         std::mem::take(&mut state.calls)
     }
 
+    /// From now on `observer` is shown each call after it was made.
+    pub(crate) fn observe(&self, observer: impl FnMut(Op, &Path) + Send + 'static) {
+        *self.1.lock().unwrap() = Some(Box::new(observer));
+    }
+
     /// Whether the chosen call was reached.
     pub(crate) fn struck(&self) -> bool {
         self.state().struck
@@ -78,14 +92,20 @@ impl Plan {
             let fault = state.fault.and_then(|(at, fault)| match fault {
                 Fault::Before(_) | Fault::After(_) if n == at => Some(fault),
                 Fault::Lasting(_) | Fault::Crash if n >= at => Some(fault),
-                Fault::Syncs(_) if n >= at && op == Op::Sync => Some(fault),
+                Fault::Syncs(_) if n >= at && matches!(op, Op::Sync | Op::SyncDir) => Some(fault),
                 _ => None,
             });
             state.struck |= fault.is_some();
             fault
         };
         match fault {
-            None => work(),
+            None => {
+                let done = work();
+                if let Some(observer) = &mut *self.1.lock().unwrap() {
+                    observer(op, path);
+                }
+                done
+            }
             Some(Fault::Before(kind) | Fault::Lasting(kind) | Fault::Syncs(kind)) => {
                 Err(kind.into())
             }

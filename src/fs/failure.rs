@@ -20,6 +20,7 @@ pub(crate) enum Op {
     Rename,
     Stat,
     Sync,
+    SyncDir,
     Write,
 }
 
@@ -39,6 +40,7 @@ impl fmt::Display for Op {
             Self::Rename => "rename",
             Self::Stat => "read the state of a file",
             Self::Sync => "sync",
+            Self::SyncDir => "sync a directory",
             Self::Write => "write",
         })
     }
