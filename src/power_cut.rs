@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 mod disk;
+mod states;
 
 use std::collections::HashSet;
 use std::path::Path;
