@@ -10,21 +10,10 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use disk::{Disk, Reached, Recorder, Tree};
-use tempfile::TempDir;
 
 use crate::fs::Probe;
-use crate::fs::double::Plan;
+use crate::fs::double::{Plan, place};
 use crate::{MailServer, NewMail, Session, Writer};
-
-/// In memory where there is such a directory: what is cut here is the model.
-fn place() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        tempfile::tempdir_in(memory).unwrap()
-    } else {
-        tempfile::tempdir().unwrap()
-    }
-}
 
 fn open(root: &Path, probe: Probe) -> MailServer {
     let mut builder = MailServer::builder()

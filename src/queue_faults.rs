@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use crate::fs::Probe;
-use crate::fs::double::{Fault, Plan};
+use crate::fs::double::{Fault, Plan, place};
 use crate::{
     MailServer, NewMail, Outcome, RelayMessage, Reply, Report, Session, Transport, Writer,
 };
@@ -63,7 +63,7 @@ struct Fixture {
 impl Fixture {
     fn empty() -> Self {
         let fixture = Self {
-            root: tempfile::tempdir().unwrap(),
+            root: place(),
             plan: Plan::new(),
             relay: Relay::default(),
         };

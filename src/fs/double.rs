@@ -6,6 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Op, Probe};
 
+/// A directory for a test, in memory where there is such a place: what a disk may lose is said by
+/// the test, and it is not what a test should wait for.
+pub(crate) fn place() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
+
 /// How the chosen call fails.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
@@ -26,6 +37,8 @@ struct State {
     calls: Vec<(Op, PathBuf)>,
     fault: Option<(usize, Fault)>,
     struck: bool,
+    /// So many octets are read or written by one call at most.
+    most: Option<usize>,
 }
 
 /// Is shown each call after it was made.
@@ -67,6 +80,15 @@ impl Plan {
         let mut state = self.state();
         state.fault = None;
         std::mem::take(&mut state.calls)
+    }
+
+    /// From now on no call reads or writes more than so many octets.
+    pub(crate) fn shorten(&self, most: usize) {
+        self.state().most = Some(most);
+    }
+
+    pub(super) fn most(&self, len: usize) -> usize {
+        self.state().most.map_or(len, |most| most.min(len))
     }
 
     /// From now on `observer` is shown each call after it was made.

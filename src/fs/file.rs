@@ -45,7 +45,7 @@ impl File {
     /// Fills `buffer` from `offset` on, as far as the file goes.
     pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         self.probe.call(Op::Read, &self.path, || {
-            read_full(&self.file, buffer, offset)
+            read_full(&self.file, buffer, offset, |len| self.probe.most(len))
         })
     }
 }
@@ -105,6 +105,7 @@ impl NewFile {
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let file = &mut self.file;
+        let bytes = bytes.get(..self.probe.most(bytes.len())).unwrap_or(bytes);
         self.probe.run(Op::Write, &self.path, || file.write(bytes))
     }
 
@@ -117,9 +118,14 @@ pub(super) fn read_full(
     file: &std::fs::File,
     buffer: &mut [u8],
     mut offset: u64,
+    most: impl Fn(usize) -> usize,
 ) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        let len = most(rest.len());
+        let Some(rest) = rest.get_mut(..len) else {
+            break;
+        };
         match read_some(file, rest, offset) {
             Ok(0) => break,
             Ok(count) => {

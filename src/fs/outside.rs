@@ -27,7 +27,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 
 /// Fills `buffer` from `offset` on, as far as the file goes.
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    super::file::read_full(file, buffer, offset)
+    super::file::read_full(file, buffer, offset, |len| len)
 }
 
 /// Makes a file under a name that must be free.

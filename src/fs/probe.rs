@@ -55,6 +55,22 @@ impl Probe {
         self.once(op, path, &mut work)
     }
 
+    /// How many of so many octets the next call reads or writes at most: a test may have it do
+    /// less, as a system may.
+    #[cfg(test)]
+    pub(super) fn most(&self, len: usize) -> usize {
+        self.0.as_ref().map_or(len, |plan| plan.most(len))
+    }
+
+    #[cfg(not(test))]
+    #[expect(
+        clippy::unused_self,
+        reason = "the form of this method under test uses it"
+    )]
+    pub(super) fn most(&self, len: usize) -> usize {
+        len
+    }
+
     #[cfg(test)]
     fn once<T>(
         &self,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::disk::{Disk, Recorder, Tree};
-use super::{ATTACHED, Scope, each_state, place, send, shown, texts};
+use super::{ATTACHED, Scope, each_state, send, shown, texts};
 use crate::fs::Probe;
-use crate::fs::double::Plan;
+use crate::fs::double::{Plan, place};
 use crate::{
     MailServer, NewMail, Outcome, RelayMessage, Reply, Session, Transport, Writer,
 };

@@ -1,0 +1,159 @@
+//! Deleting: what was told as deleted never comes back, and nobody else loses anything.
+
+use std::io::ErrorKind::Other;
+
+use super::{Fixture, at_every_call, inbox_len};
+use crate::fs::double::Fault;
+use crate::fs::{Op, Probe};
+use crate::{MailServer, Session};
+
+const SHARED: &str = "x-sender: s@example.net\r\nx-receiver: jane@example.com\r\n\
+    x-receiver: joe@example.com\r\nReceived: by x; Tue, 24 Nov 2026 10:00:00 +0000\r\n\r\nbody\r\n";
+
+fn delete_first(server: &MailServer, address: &str) -> crate::Result<()> {
+    let session = Session::logon_smtp(server, "", address)?;
+    match session.inbox().messages()?.get(0) {
+        Some(message) => message.delete(),
+        None => Ok(()),
+    }
+}
+
+/// Deletes for one while a call fails; then nothing but that deletion, or nothing, has happened.
+fn delete_at_every_call(content: &str, others: &[&str]) {
+    at_every_call("a file is deleted", |fixture, n, fault| {
+        let context = format!("{n} {fault:?}");
+        let server = fixture.watched();
+        fixture.write("Drop/a.eml", content);
+        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+        let message = session.inbox().messages().unwrap().get(0).unwrap();
+        fixture.plan.arm(n, fault);
+        let deleted = message.delete();
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        drop((session, server));
+        let server = fixture.restarted();
+        let left = inbox_len(&server, "jane@example.com");
+        match (&deleted, fault) {
+            (Ok(()), _) => assert_eq!(left, 0, "it came back: {context}"),
+            (Err(_), Fault::Crash) => assert!(left <= 1, "{context}"),
+            (Err(error), _) => {
+                assert_eq!(left, 1, "gone after an error: {error} {context}");
+                assert!(error.path().is_some(), "no path: {error} {context}");
+            }
+        }
+        if deleted.is_ok() && matches!(fault, Fault::Lasting(_)) {
+            let left = fixture.files("Drop").len();
+            assert_eq!(
+                left,
+                usize::from(!others.is_empty()),
+                "still there: {context}"
+            );
+        }
+        for other in others {
+            assert_eq!(
+                inbox_len(&server, other),
+                1,
+                "taken from {other}: {context}"
+            );
+        }
+        // Deleting to the end leaves nothing, whatever has happened before.
+        delete_first(&server, "jane@example.com").unwrap();
+        for other in others {
+            delete_first(&server, other).unwrap();
+        }
+        assert_eq!(fixture.files("Drop"), [""; 0], "{context}");
+        assert_eq!(fixture.files("State/marks"), [""; 0], "{context}");
+        fixture.assert_state_is_clean(&context);
+        struck
+    });
+}
+
+#[test]
+fn deleting_ones_own_file_is_done_or_not_done() {
+    let own = SHARED.replace("x-receiver: joe@example.com\r\n", "");
+    delete_at_every_call(&own, &[]);
+}
+
+#[test]
+fn deleting_a_shared_file_never_takes_it_from_the_other() {
+    delete_at_every_call(SHARED, &["joe@example.com"]);
+}
+
+#[test]
+fn the_last_deletion_of_a_shared_file_survives_a_death_at_any_step() {
+    at_every_call("the last of two deletes a file", |fixture, n, fault| {
+        let context = format!("{n} {fault:?}");
+        fixture.open(Probe::default());
+        fixture.write("Drop/a.eml", SHARED);
+        delete_first(&fixture.restarted(), "joe@example.com").unwrap();
+        let server = fixture.watched();
+        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+        let message = session.inbox().messages().unwrap().get(0).unwrap();
+        fixture.plan.arm(n, fault);
+        let deleted = message.delete();
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        drop((session, server));
+        let server = fixture.restarted();
+        assert_eq!(
+            inbox_len(&server, "joe@example.com"),
+            0,
+            "it came back: {context}"
+        );
+        let left = inbox_len(&server, "jane@example.com");
+        match (deleted, fault) {
+            (Ok(()), _) => assert_eq!(left, 0, "it came back: {context}"),
+            (Err(_), Fault::Crash) => assert!(left <= 1, "{context}"),
+            (Err(error), _) => assert_eq!(left, 1, "gone after an error: {error} {context}"),
+        }
+        delete_first(&server, "jane@example.com").unwrap();
+        assert_eq!(inbox_len(&server, "jane@example.com"), 0, "{context}");
+        assert_eq!(fixture.files("Drop"), [""; 0], "{context}");
+        struck
+    });
+}
+
+/// A deletion was told as done, but its file is still on its way out: no failure of a recovery
+/// may bring it back.
+#[test]
+fn what_was_deleted_does_not_come_back_by_a_recovery_that_fails() {
+    let own = SHARED.replace("x-receiver: joe@example.com\r\n", "");
+    for fault in [Fault::Before(Other), Fault::After(Other), Fault::Crash] {
+        for n in 0.. {
+            let fixture = Fixture::new();
+            let server = fixture.watched();
+            let delete = |n, fault| {
+                fixture.write("Drop/a.eml", &own);
+                fixture.plan.arm(n, fault);
+                delete_first(&server, "jane@example.com").unwrap();
+                fixture.plan.disarm()
+            };
+            // The second and the third deletion make the same calls.
+            delete(usize::MAX, Fault::Crash);
+            let calls = delete(usize::MAX, Fault::Crash);
+            let is_unlink = |(op, path): &(Op, std::path::PathBuf)| {
+                *op == Op::Remove && path.ends_with("a.eml")
+            };
+            delete(
+                calls.iter().position(is_unlink).unwrap(),
+                Fault::Lasting(Other),
+            );
+            assert_eq!(fixture.files("State/removing").len(), 1);
+            drop(server);
+            fixture.plan.arm(n, fault);
+            let mut builder = MailServer::builder()
+                .mailroot(fixture.root.path())
+                .local_domain("example.com");
+            builder.probe = fixture.plan.probe();
+            drop(builder.open());
+            let struck = fixture.plan.struck();
+            fixture.plan.disarm();
+            let left = inbox_len(&fixture.restarted(), "jane@example.com");
+            assert_eq!(left, 0, "it came back: {n} {fault:?}");
+            fixture.assert_state_is_clean(&format!("{n} {fault:?}"));
+            if !struck {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Sending: a message is with all its recipients or with none, and an error gives the draft back.
+
+use std::io::ErrorKind::Interrupted;
+use std::path::Path;
+
+use super::{Fixture, at_every_call, count, draft};
+use crate::fs::Op;
+use crate::fs::double::Fault;
+use crate::{NewMail, Session};
+
+#[test]
+fn of_many_sent_together_each_is_sent_or_not() {
+    at_every_call("many are sent together", |fixture, n, fault| {
+        let context = format!("{n} {fault:?}");
+        let server = fixture.watched();
+        let addresses: Vec<_> = (0..4).map(|n| format!("user{n}@example.com")).collect();
+        let drafts = addresses.iter().map(|address| {
+            NewMail::new(&server)
+                .from("shop@example.com")
+                .to(address)
+                .subject("Subject")
+                .body("Text")
+                .attach_bytes("data.bin", vec![7; 100_000])
+                .into_draft()
+        });
+        let session = Session::logon_smtp(&server, "", "shop@example.com").unwrap();
+        let drafts: Vec<_> = drafts.collect();
+        fixture.plan.arm(n, fault);
+        let results = session.outbox().send_all(drafts);
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        drop(session);
+        drop(server);
+        let server = fixture.restarted();
+        assert_eq!(results.len(), addresses.len());
+        for (result, address) in results.into_iter().zip(&addresses) {
+            let visible = count(&server, address);
+            match (result, fault) {
+                (Ok(_), _) => assert_eq!(visible, 1, "{context}"),
+                (Err(_), Fault::Crash) => assert!(visible <= 1, "{context}"),
+                (Err(error), _) => {
+                    assert_eq!(visible, 0, "visible after an error: {context}");
+                    assert!(error.path().is_some(), "no path: {error} {context}");
+                    let mut again = error.into_draft();
+                    again.move_to(&server);
+                    again.send().unwrap();
+                    assert_eq!(count(&server, address), 1, "{context}");
+                }
+            }
+        }
+        struck
+    });
+}
+
+#[cfg(all(target_os = "linux", not(portable_fs)))]
+#[test]
+fn many_share_the_sync_of_the_directory() {
+    let fixture = Fixture::new();
+    let server = fixture.watched();
+    let session = Session::logon_smtp(&server, "", "shop@example.com").unwrap();
+    let drafts: Vec<_> = (0..20)
+        .map(|n| {
+            let mut draft = session.outbox().messages().add("Subject", "Text");
+            let address = format!("user{n}@example.com");
+            draft
+                .recipients_mut()
+                .add("", address, crate::RecipientType::To);
+            draft
+        })
+        .collect();
+    fixture.plan.disarm();
+    let results = session.outbox().send_all(drafts);
+    assert!(results.iter().all(Result::is_ok));
+    let calls = fixture.plan.disarm();
+    let syncs = |path: &Path| {
+        let of = calls
+            .iter()
+            .filter(|(op, at)| matches!(op, Op::Sync | Op::SyncDir) && at == path);
+        of.count()
+    };
+    // A file without a name is called by its directory: twenty of them, and the directory once.
+    assert_eq!(syncs(&fixture.path("Drop")), 21);
+    assert_eq!(calls.iter().filter(|(op, _)| *op == Op::Link).count(), 20);
+}
+
+fn send_at_every_call(to: &str, local: &[&str], has_remote: bool) {
+    at_every_call(&format!("a message is sent to `{to}`"), |fixture, n, fault| {
+        let context = format!("{to} {n} {fault:?}");
+        let server = fixture.watched();
+        let draft = draft(&server, to);
+        fixture.plan.arm(n, fault);
+        let sent = draft.send();
+        let struck = fixture.plan.struck();
+        let calls = fixture.plan.disarm();
+        if sent.is_err() {
+            let is_room = calls.get(n).is_some_and(|(op, _)| *op == Op::MakeDir);
+            if matches!(fault, Fault::Before(_)) && is_room && fixture.path("State/locks").exists()
+            {
+                assert_eq!(
+                    fixture.files("State/locks"),
+                    [""; 0],
+                    "a lock is left: {context}"
+                );
+            }
+            assert_eq!(
+                fixture.files("Drop"),
+                [""; 0],
+                "visible after an error: {context}"
+            );
+            assert_eq!(
+                fixture.files("Pickup"),
+                [""; 0],
+                "visible after an error: {context}"
+            );
+        }
+        drop(server);
+        let server = fixture.restarted();
+        let copies: Vec<_> = local
+            .iter()
+            .map(|address| count(&server, address))
+            .collect();
+        let pickup = fixture.contents("Pickup");
+        let expected = match (&sent, fault) {
+            // The process died: all or nothing.
+            (Err(_), Fault::Crash) => copies[0],
+            (Err(_), _) => 0,
+            (Ok(_), _) => 1,
+        };
+        assert!(
+            copies.iter().all(|&copies| copies == expected),
+            "{copies:?} {context}"
+        );
+        assert_eq!(
+            pickup.len(),
+            expected * usize::from(has_remote),
+            "{context}"
+        );
+        for file in pickup {
+            assert_eq!(file.matches("X-Receiver").count(), 1, "{context}");
+            assert!(file.ends_with("--\r\n"), "half a file: {context}");
+        }
+        if fixture.path("State").exists() {
+            fixture.assert_state_is_clean(&context);
+        }
+        if let Err(error) = sent
+            && !matches!(fault, Fault::Crash)
+        {
+            assert!(error.path().is_some(), "no path: {error} {context}");
+            let mut again = error.into_draft();
+            again.move_to(&server);
+            again.send().unwrap();
+            assert!(
+                local.iter().all(|address| count(&server, address) == 1),
+                "{context}"
+            );
+        }
+        struck
+    });
+}
+
+#[test]
+fn a_send_to_several_places_is_all_or_nothing() {
+    let local = ["jane@example.com", "joe@example.com", "blind@example.com"];
+    send_at_every_call(
+        "jane@example.com; joe@example.com; far@example.net",
+        &local,
+        true,
+    );
+}
+
+#[test]
+fn a_send_to_one_place_is_all_or_nothing() {
+    send_at_every_call("", &["blind@example.com"], false);
+}
+
+#[test]
+fn a_signal_changes_nothing() {
+    at_every_call("a signal comes while a message is sent", |fixture, n, fault| {
+        if !matches!(fault, Fault::Crash) {
+            return n < 4;
+        }
+        let server = fixture.watched();
+        let draft = draft(&server, "jane@example.com; far@example.net");
+        fixture.plan.arm(n, Fault::Before(Interrupted));
+        draft.send().unwrap();
+        assert_eq!(count(&server, "jane@example.com"), 1);
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        struck
+    });
+}
