@@ -1,5 +1,9 @@
 //! What must hold of any bytes: the fuzz targets, and in `cargo test` the replay of their corpus.
 
+#[cfg(all(feature = "smtp", feature = "pop3", feature = "imap"))]
+mod conversation;
+mod queue;
+
 use std::io::sink;
 use std::sync::OnceLock;
 
@@ -12,6 +16,10 @@ use crate::{
     CodePage, Draft, EncodingMethod, Limits, MailServer, MessageFile, MessageFormat, Profile,
     RecipientType, Result, Session,
 };
+
+#[cfg(all(feature = "smtp", feature = "pop3", feature = "imap"))]
+pub use conversation::conversation;
+pub use queue::queue;
 
 /// Small enough that a fuzzer reaches each of them.
 fn limits() -> Limits {
@@ -302,6 +310,17 @@ mod tests {
     #[test]
     fn the_corpus_of_uuencode() {
         replay("uuencode", uuencode);
+    }
+
+    #[test]
+    fn the_corpus_of_queue() {
+        replay("queue", queue);
+    }
+
+    #[cfg(all(feature = "smtp", feature = "pop3", feature = "imap"))]
+    #[test]
+    fn the_corpus_of_conversation() {
+        replay("conversation", conversation);
     }
 
     #[test]
