@@ -24,6 +24,19 @@ impl Root {
         root
     }
 
+    /// The same in memory where there is such a place: for many short runs.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let root = if memory.is_dir() {
+            Self(tempfile::tempdir_in(memory).unwrap())
+        } else {
+            Self(tempfile::tempdir().unwrap())
+        };
+        root.dir("Pickup");
+        root.dir("Drop");
+        root
+    }
+
     pub fn path(&self) -> &Path {
         self.0.path()
     }
