@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     After(io::ErrorKind),
     /// It and every later call does nothing and returns this error.
     Lasting(io::ErrorKind),
+    /// From it on nothing can be made or written: a full disk, on which all else works.
+    Full,
     /// From it on every sync does nothing and returns this error; all else works: a failing disk.
     Syncs(io::ErrorKind),
     /// The process dies before the call: nothing happens any more.
@@ -114,6 +116,12 @@ impl Plan {
             let fault = state.fault.and_then(|(at, fault)| match fault {
                 Fault::Before(_) | Fault::After(_) if n == at => Some(fault),
                 Fault::Lasting(_) | Fault::Crash if n >= at => Some(fault),
+                Fault::Full
+                    if n >= at
+                        && matches!(op, Op::Create | Op::MakeDir | Op::Write | Op::Lock) =>
+                {
+                    Some(Fault::Before(io::ErrorKind::StorageFull))
+                }
                 Fault::Syncs(_) if n >= at && matches!(op, Op::Sync | Op::SyncDir) => Some(fault),
                 _ => None,
             });
@@ -131,6 +139,7 @@ impl Plan {
             Some(Fault::Before(kind) | Fault::Lasting(kind) | Fault::Syncs(kind)) => {
                 Err(kind.into())
             }
+            Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
             Some(Fault::After(kind)) => work().and(Err(kind.into())),
             Some(Fault::Crash) => Err(io::Error::other("the process is dead")),
         }

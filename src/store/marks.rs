@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 
 use super::drop::DropStore;
 use super::origin::OpenedEntry;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::format::address::Address;
 use crate::format::encode::Sink;
 use crate::state::{Dirs, State};
@@ -163,11 +163,18 @@ impl DropStore {
         let mark = Prefix::new(self.base(name), opened)?.name(address);
         let text = format!("{}\ndeleted by {address}\n", name.to_string_lossy());
         let durable = self.rules.durable;
-        let written = publish(&dirs.marks, &mark, &self.state, durable, |file| {
-            let mut out = OutFile::new(file);
-            out.put(text.as_bytes())?;
-            out.finish(durable)
-        });
+        let write = |text: &str| {
+            publish(&dirs.marks, &mark, &self.state, durable, |file| {
+                let mut out = OutFile::new(file);
+                out.put(text.as_bytes())?;
+                out.finish(durable)
+            })
+        };
+        let written = match write(&text) {
+            // A disk is emptied by deleting, and the name says all.
+            Err(error) if error.kind() == ErrorKind::DiskFull => write(""),
+            written => written,
+        };
         match written {
             // Another session of the same address was faster.
             Err(error) if error.is_taken() => Ok(()),

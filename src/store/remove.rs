@@ -6,7 +6,7 @@
 //! after a crash decides as the remover would have.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use super::drop::{DropStore, OWNER, Place};
 use super::origin::{DropOrigin, OpenedEntry};
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::address::Address;
 use crate::format::envelope::Run;
 use crate::fs::{Dir, Stamp};
-use crate::state::{Dirs, new_id};
+use crate::state::{Dirs, Reserved, new_id};
 
 impl DropOrigin {
     /// Deletes the message for its reader.
@@ -97,69 +97,118 @@ impl DropStore {
     fn remove(&self, place: Place, name: &OsStr, judged: Stamp) -> Result<()> {
         let dirs = self.state.ensure()?;
         let from = self.place(place).ok_or_else(Self::gone)?;
-        let reserved = dirs.reserve()?;
-        let removed = self.remove_under_lock(&dirs, &reserved.id, from, name, place, judged);
-        if dirs.removing.is_without(&reserved.id) {
-            let _ = reserved.lock.release();
-        }
+        let judgement = Judgement { place, judged };
+        let removed = match self.make_room(&dirs, &judgement) {
+            Ok(made) => {
+                let removed = self.remove_by(&made.room, name, from, name, judged);
+                let _ = made.above.remove_dir(judgement.name());
+                if dirs.removing.is_without(&made.reserved.id) {
+                    let _ = made.reserved.lock.release();
+                }
+                removed
+            }
+            // A disk is emptied by deleting: that a directory cannot be made must not prevent it.
+            Err(error) if error.kind() == ErrorKind::DiskFull => {
+                let new = judgement.name_of_file(name);
+                self.remove_by(&dirs.removing, &new, from, name, judged)
+            }
+            Err(error) => Err(error),
+        };
         #[cfg(feature = "index")]
         self.suspect(name, judged.inode);
         removed
     }
 
-    fn remove_under_lock(
+    /// A directory of one removal, under a lock of its own.
+    fn make_room(&self, dirs: &Dirs, judgement: &Judgement) -> Result<Room> {
+        let reserved = dirs.reserve()?;
+        let made = (|| {
+            let above = dirs.removing.make_dir(&reserved.id)?;
+            let room = above.make_dir(judgement.name())?;
+            if self.rules.durable {
+                // Or a power cut could lose the directory with a file in it that must go back.
+                above.sync()?;
+                dirs.removing.sync()?;
+            }
+            Ok((above, room))
+        })();
+        match made {
+            Ok((above, room)) => Ok(Room {
+                reserved,
+                above,
+                room,
+            }),
+            Err(error) => {
+                if let Ok(above) = dirs.removing.open_dir(&reserved.id) {
+                    let _ = above.remove_dir(judgement.name());
+                }
+                if dirs.removing.is_without(&reserved.id) {
+                    let _ = reserved.lock.release();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Renames the file into `room`, where it is called `there`, and decides about it.
+    fn remove_by(
         &self,
-        dirs: &Dirs,
-        id: &str,
+        room: &Dir,
+        there: &OsStr,
         from: &Dir,
         name: &OsStr,
-        place: Place,
         judged: Stamp,
     ) -> Result<()> {
-        let removing = dirs.removing.make_dir(id)?;
-        let judgement = Judgement { place, judged }.name();
-        let room = removing.make_dir(&judgement)?;
-        if self.rules.durable {
-            // Or a power cut could lose the directory with a file in it that must go back.
-            removing.sync()?;
-            dirs.removing.sync()?;
-        }
-        let result = match from.rename(name, &room, name) {
-            Ok(()) => self.decide(&room, from, name, judged),
+        match from.rename(name, room, there) {
+            Ok(()) => self.decide(room, there, from, name, judged),
             Err(failure) if failure.is_gone() => {
                 Err(Self::gone().with_path(from.path().join(name)))
             }
             // A rename can fail after it was done: what is in the room is decided all the same.
-            Err(failure) => match room.stat(name) {
-                Ok(_) => self.decide(&room, from, name, judged),
+            Err(failure) => match room.stat(there) {
+                Ok(_) => self.decide(room, there, from, name, judged),
                 Err(_) => Err(failure.into()),
             },
-        };
-        let _ = removing.remove_dir(&judgement);
-        result
+        }
     }
 
     /// Unlinks the file in the room if it is the one that was judged; another goes back.
     ///
     /// The deletion holds once the rename into the room is durable: from then on whoever recovers
     /// unlinks the file too, so that a failure to do it now is none.
-    fn decide(&self, room: &Dir, from: &Dir, name: &OsStr, judged: Stamp) -> Result<()> {
-        let Ok(found) = room.stat(name) else {
+    fn decide(
+        &self,
+        room: &Dir,
+        there: &OsStr,
+        from: &Dir,
+        name: &OsStr,
+        judged: Stamp,
+    ) -> Result<()> {
+        let Ok(found) = room.stat(there) else {
             return Ok(());
         };
         if found.stamp != judged {
-            give_back(room, name, from)?;
+            put_back(room, there, from, name)?;
+            from.sync()?;
             return Err(Self::gone().with_path(from.path().join(name)));
         }
         if self.rules.durable
             && let Err(failure) = from.sync()
-            && put_back(room, name, from).is_ok()
+            && put_back(room, there, from, name).is_ok()
         {
             return Err(failure.into());
         }
-        let _ = room.remove(name);
+        let _ = room.remove(there);
         Ok(())
     }
+}
+
+/// Where a file is renamed to, to be looked at once more.
+struct Room {
+    reserved: Reserved,
+    /// The directory that the room is in.
+    above: Dir,
+    room: Dir,
 }
 
 /// What a removal was decided on.
@@ -178,6 +227,13 @@ impl Judgement {
         format!("{}_{size}_{modified}_{inode}", self.place.name())
     }
 
+    /// The name of a file that lies in `removing` itself: what was judged, what makes it the only
+    /// one of that name, and its ending.
+    fn name_of_file(&self, name: &OsStr) -> OsString {
+        with_ending_of(name, format!("{}_{}", self.name(), new_id()))
+    }
+
+    /// Of a directory or of such a file.
     fn parse(name: &str) -> Option<Self> {
         let mut pieces = name.split('_');
         let place = pieces.next()?;
@@ -194,26 +250,28 @@ impl Judgement {
 
 /// Puts a file back where it was, under a new name with the same ending when its own is taken.
 pub(crate) fn give_back(room: &Dir, name: &OsStr, to: &Dir) -> Result<()> {
-    put_back(room, name, to)?;
+    put_back(room, name, to, name)?;
     to.sync()?;
     Ok(())
 }
 
-fn put_back(room: &Dir, name: &OsStr, to: &Dir) -> Result<()> {
-    let returned = room.rename(name, to, name);
-    match returned {
+fn put_back(room: &Dir, there: &OsStr, to: &Dir, name: &OsStr) -> Result<()> {
+    match room.rename(there, to, name) {
         Err(failure) if failure.is_taken() => {
-            let ending = std::path::Path::new(name).extension();
-            let mut new = std::ffi::OsString::from(new_id());
-            if let Some(ending) = ending {
-                new.push(".");
-                new.push(ending);
-            }
-            room.rename(name, to, &new)?;
+            room.rename(there, to, with_ending_of(name, new_id()))?;
         }
         returned => returned?,
     }
     Ok(())
+}
+
+fn with_ending_of(name: &OsStr, stem: String) -> OsString {
+    let mut new = OsString::from(stem);
+    if let Some(ending) = std::path::Path::new(name).extension() {
+        new.push(".");
+        new.push(ending);
+    }
+    new
 }
 
 /// Finishes the removals that died; what was not judged goes back to where it was. One that cannot
@@ -233,6 +291,10 @@ fn recover_one(store: &DropStore, dirs: &Dirs, id: &str) -> Result<()> {
     let Some(lock) = dirs.take(id)? else {
         return Ok(());
     };
+    if let Some(judgement) = Judgement::parse(id) {
+        finish_file(store, dirs, id, &judgement)?;
+        return Ok(lock.release()?);
+    }
     let removing = match dirs.removing.open_dir(id) {
         Err(failure) if failure.is_gone() => return Ok(lock.release()?),
         opened => opened?,
@@ -242,12 +304,7 @@ fn recover_one(store: &DropStore, dirs: &Dirs, id: &str) -> Result<()> {
         let Some((judgement, from)) =
             judgement.and_then(|found| store.place(found.place).map(|from| (found, from)))
         else {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                "this directory in `removing` was not made by this program for this drop; move \
-                 what is in it where it belongs",
-            )
-            .with_path(removing.path().join(&room_name)));
+            return Err(foreign(&removing, &room_name));
         };
         let room = removing.open_dir(&room_name)?;
         for name in room.all_names()? {
@@ -257,6 +314,30 @@ fn recover_one(store: &DropStore, dirs: &Dirs, id: &str) -> Result<()> {
     }
     dirs.removing.remove_dir(id)?;
     Ok(lock.release()?)
+}
+
+fn foreign(dir: &Dir, name: &OsStr) -> Error {
+    let message = "this in `removing` was not made by this program for this drop; move it, or what \
+        is in it, where it belongs";
+    Error::new(ErrorKind::Corrupt, message).with_path(dir.path().join(name))
+}
+
+/// A file that lies in `removing` itself, since no directory could be made for it.
+fn finish_file(store: &DropStore, dirs: &Dirs, file: &str, judgement: &Judgement) -> Result<()> {
+    let name = OsStr::new(file);
+    let Some(from) = store.place(judgement.place) else {
+        return Err(foreign(&dirs.removing, name));
+    };
+    match dirs.removing.stat(name) {
+        Err(failure) if failure.is_gone() => Ok(()),
+        Err(failure) => Err(failure.into()),
+        Ok(found) if found.stamp == judgement.judged => Ok(dirs.removing.remove(name)?),
+        // What it was called is not known any more.
+        Ok(_) => {
+            put_back(&dirs.removing, name, from, &with_ending_of(name, new_id()))?;
+            Ok(from.sync()?)
+        }
+    }
 }
 
 /// The deletion may have been told as done: what was judged is never given back here, whatever
