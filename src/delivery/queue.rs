@@ -115,6 +115,15 @@ impl Queue {
         time > now && time <= latest
     }
 
+    /// How long a message waits. When it was queued in the future, the clock was wrong then or is
+    /// wrong now: then it waits as long as its attempts take by the schedule.
+    fn age(&self, ticket: &Ticket) -> Duration {
+        match self.now().checked_sub(ticket.queued) {
+            Some(age) => Duration::from_secs(age),
+            None => self.schedule.waited(ticket.attempts),
+        }
+    }
+
     fn now(&self) -> u64 {
         seconds(
             self.clock

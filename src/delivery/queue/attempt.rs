@@ -128,7 +128,7 @@ fn attempt(spool: &Spool, queue: &Queue, id: &str) -> Result<()> {
         file.remove(spool)?;
         return lock.release().map_err(Into::into);
     }
-    let age = Duration::from_secs(queue.now().saturating_sub(file.ticket.queued));
+    let age = queue.age(&file.ticket);
     let outcomes = if fields::is_loop(&file.section) {
         let reply = Reply::new(
             554,
@@ -286,8 +286,6 @@ fn settle(
 ) -> Result<bool> {
     let is_expired = queue.schedule.is_expired(age);
     let mut ticket = file.ticket.clone();
-    // A clock that was ahead has not sent it in the future.
-    ticket.queued = ticket.queued.min(queue.now());
     ticket.attempts = ticket.attempts.saturating_add(1);
     ticket.waiting.clear();
     let (mut relayed, mut failed, mut delayed) = (0, Vec::new(), Vec::new());

@@ -58,6 +58,14 @@ impl RetrySchedule {
         wait.copied().unwrap_or_default()
     }
 
+    /// How long so many attempts take together, with the waits after them.
+    pub(super) fn waited(&self, attempts: u32) -> Duration {
+        let known = u32::try_from(self.retries.len()).unwrap_or(u32::MAX);
+        let first: Duration = (1..=attempts.min(known)).map(|attempt| self.wait(attempt)).sum();
+        let rest = attempts.saturating_sub(known);
+        first.saturating_add(self.wait(u32::MAX).saturating_mul(rest))
+    }
+
     pub(super) fn longest_wait(&self) -> Duration {
         self.retries.iter().max().copied().unwrap_or_default()
     }
@@ -80,6 +88,8 @@ mod tests {
         let schedule = RetrySchedule::default();
         let minutes = [1, 2, 3, 4, 5, 99].map(|attempts| schedule.wait(attempts).as_secs() / 60);
         assert_eq!(minutes, [15, 30, 60, 240, 240, 240]);
+        let together = [0, 1, 2, 4, 6].map(|attempts| schedule.waited(attempts).as_secs() / 60);
+        assert_eq!(together, [0, 15, 45, 345, 825]);
         assert!(!schedule.is_delayed(Duration::from_secs(12 * 3600 - 1)));
         assert!(schedule.is_delayed(Duration::from_hours(12)));
         assert!(!schedule.is_expired(Duration::from_secs(48 * 3600 - 1)));
