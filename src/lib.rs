@@ -62,9 +62,9 @@ mod net;
 mod new_mail;
 mod object;
 mod part;
-mod profile;
 #[cfg(all(test, target_os = "linux"))]
 mod power_cut;
+mod profile;
 #[cfg(test)]
 mod queue_faults;
 mod raw;
@@ -80,6 +80,9 @@ mod session;
 mod state;
 mod store;
 mod stream;
+mod sync;
+#[cfg(all(test, shuttle, target_os = "linux"))]
+mod threads;
 pub mod time;
 mod transport;
 #[cfg(feature = "watch")]

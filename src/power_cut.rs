@@ -28,7 +28,10 @@ fn open(root: &Path, probe: Probe) -> MailServer {
 
 /// How many different states were looked at.
 fn shown(workload: &str, disk: &Disk, states: usize) {
-    println!("power cut: {workload}: {} calls, {states} different states", disk.steps());
+    println!(
+        "power cut: {workload}: {} calls, {states} different states",
+        disk.steps()
+    );
 }
 
 /// The states to look at: all of them, or so many as a seed chooses.
@@ -89,7 +92,10 @@ fn each_state(disk: &Disk, scope: Scope, mut check: impl FnMut(usize, &Tree)) ->
                     .map(|id| (id, Reached::EACH[fork.usize(0..3)]))
                     .collect();
                 let bytes = |id| reached.get(&id).copied().unwrap_or(Reached::All);
-                count = show(step, &disk.tree(step, |change| kept.contains(&change), bytes));
+                count = show(
+                    step,
+                    &disk.tree(step, |change| kept.contains(&change), bytes),
+                );
                 if count >= states {
                     break;
                 }
@@ -101,7 +107,11 @@ fn each_state(disk: &Disk, scope: Scope, mut check: impl FnMut(usize, &Tree)) ->
 
 fn each_at(disk: &Disk, step: usize, show: &mut impl FnMut(usize, &Tree) -> usize) -> usize {
     let (pending, dirty) = (disk.pending(step), disk.dirty(step));
-    assert!(pending.len() < 20, "{} changes wait for a sync", pending.len());
+    assert!(
+        pending.len() < 20,
+        "{} changes wait for a sync",
+        pending.len()
+    );
     let forms = Reached::EACH.len().pow(u32::try_from(dirty.len()).unwrap());
     let mut count = 0;
     for kept in 0_u32..1 << pending.len() {
@@ -134,7 +144,10 @@ fn assert_settled(root: &Path, context: &str) {
     let first = list();
     for dir in ["locks", "staging", "committed", "removing"] {
         let inside = root.join("State").join(dir);
-        let left: Vec<_> = first.iter().filter(|path| path.parent() == Some(&inside)).collect();
+        let left: Vec<_> = first
+            .iter()
+            .filter(|path| path.parent() == Some(&inside))
+            .collect();
         assert!(left.is_empty(), "{left:?} {context}");
     }
     drop(open(root, Probe::default()));
@@ -148,7 +161,11 @@ fn texts(server: &MailServer, address: &str) -> Vec<String> {
         .iter()
         .map(|message| {
             for attachment in &message.attachments().unwrap() {
-                assert_eq!(attachment.size().unwrap(), ATTACHED.len() as u64, "half a message");
+                assert_eq!(
+                    attachment.size().unwrap(),
+                    ATTACHED.len() as u64,
+                    "half a message"
+                );
             }
             message.text().unwrap().trim_end().to_owned()
         })
@@ -179,11 +196,20 @@ fn check_sent(disk: &Disk, step: usize, tree: &Tree) {
     let server = open(root.path(), Probe::default());
     let jane = texts(&server, "jane@example.com");
     let blind = texts(&server, "blind@example.com");
-    let pickup: Vec<_> = std::fs::read_dir(root.path().join("Pickup")).unwrap().collect();
+    let pickup: Vec<_> = std::fs::read_dir(root.path().join("Pickup"))
+        .unwrap()
+        .collect();
     let count = jane.len();
-    assert!(jane.iter().chain(&blind).all(|text| text == "Text"), "{context}");
+    assert!(
+        jane.iter().chain(&blind).all(|text| text == "Text"),
+        "{context}"
+    );
     assert!(count <= 1, "twice: {context}");
-    assert_eq!((blind.len(), pickup.len()), (count, count), "not for all: {context}");
+    assert_eq!(
+        (blind.len(), pickup.len()),
+        (count, count),
+        "not for all: {context}"
+    );
     for file in pickup {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         assert!(text.ends_with("--\r\n"), "half a file: {context}");
@@ -208,7 +234,9 @@ fn what_send_said_yes_to_is_there_after_a_power_cut() {
     send(&server).unwrap();
     recorder.note("sent");
     let disk = recorder.disk();
-    let states = each_state(&disk, Scope::All, |step, tree| check_sent(&disk, step, tree));
+    let states = each_state(&disk, Scope::All, |step, tree| {
+        check_sent(&disk, step, tree)
+    });
     shown("W1, a message is sent", &disk, states);
     assert!(states > 100, "{states}");
 }
@@ -223,8 +251,13 @@ fn what_one_recipient_was_sent_is_there_after_a_power_cut() {
     let plan = Plan::new();
     let server = open(root.path(), plan.probe());
     let recorder = Recorder::new(root.path(), &plan);
-    let mail = NewMail::new(&server).from("shop@example.com").to("jane@example.com");
-    mail.body("Text").attach_bytes("data.bin", ATTACHED).send().unwrap();
+    let mail = NewMail::new(&server)
+        .from("shop@example.com")
+        .to("jane@example.com");
+    mail.body("Text")
+        .attach_bytes("data.bin", ATTACHED)
+        .send()
+        .unwrap();
     recorder.note("sent");
     let disk = recorder.disk();
     let states = each_state(&disk, Scope::All, |step, tree| {
@@ -253,8 +286,11 @@ fn a_recovery_survives_a_power_cut() {
     drop(server);
     let left = {
         let disk = recorder.disk();
-        let mut handed_over = (0..disk.steps()).map(|step| disk.tree(step, |_| true, |_| Reached::All));
-        handed_over.find(|tree| !tree.names("State/committed").is_empty()).unwrap()
+        let mut handed_over =
+            (0..disk.steps()).map(|step| disk.tree(step, |_| true, |_| Reached::All));
+        handed_over
+            .find(|tree| !tree.names("State/committed").is_empty())
+            .unwrap()
     };
     let (root, plan) = (place(), Plan::new());
     left.build(root.path());
@@ -268,7 +304,9 @@ fn a_recovery_survives_a_power_cut() {
     recorder.note("sent");
     drop(open(root.path(), plan.probe()));
     let disk = recorder.disk();
-    let states = each_state(&disk, Scope::All, |step, tree| check_sent(&disk, step, tree));
+    let states = each_state(&disk, Scope::All, |step, tree| {
+        check_sent(&disk, step, tree)
+    });
     shown("W1, the recovery", &disk, states);
     assert!(states > 10, "{states}");
 }
@@ -292,7 +330,9 @@ fn foreign_messages_are_delivered_once_after_a_power_cut() {
     let recorder = Recorder::new(root.path(), &plan);
     server.deliver_now().unwrap();
     let disk = recorder.disk();
-    let mut all: Vec<_> = (0..FOREIGN).map(|number| format!("text {number}")).collect();
+    let mut all: Vec<_> = (0..FOREIGN)
+        .map(|number| format!("text {number}"))
+        .collect();
     all.sort();
     let states = each_state(&disk, Scope::some(400), |step, tree| {
         let root = place();
@@ -308,7 +348,9 @@ fn foreign_messages_are_delivered_once_after_a_power_cut() {
         }
         let pickup = std::fs::read_dir(root.path().join("Pickup")).unwrap();
         let far = pickup.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
-        let mut far: Vec<_> = far.map(|text| text.lines().last().unwrap().to_owned()).collect();
+        let mut far: Vec<_> = far
+            .map(|text| text.lines().last().unwrap().to_owned())
+            .collect();
         far.sort();
         assert_eq!(far, all, "{context}");
         assert_settled(root.path(), &context);
@@ -324,7 +366,11 @@ fn what_was_deleted_stays_deleted_and_nothing_else_after_a_power_cut() {
     let (root, plan) = (place(), Plan::new());
     drop(open(root.path(), Probe::default()));
     for number in 0..SHARED {
-        let third = if number % 10 == 0 { "X-Receiver: mary@example.com\r\n" } else { "" };
+        let third = if number % 10 == 0 {
+            "X-Receiver: mary@example.com\r\n"
+        } else {
+            ""
+        };
         let text = format!(
             "X-Sender: s@example.net\r\nX-Receiver: jane@example.com\r\n\
              X-Receiver: joe@example.com\r\n{third}Subject: s\r\n\r\ntext {number:02}\r\n"
@@ -340,7 +386,11 @@ fn what_was_deleted_stays_deleted_and_nothing_else_after_a_power_cut() {
     let (jane, joe) = (log_on("jane"), log_on("joe"));
     let recorder = Recorder::new(root.path(), &plan);
     for number in 0..SHARED {
-        let order = if number % 2 == 0 { [&jane, &joe] } else { [&joe, &jane] };
+        let order = if number % 2 == 0 {
+            [&jane, &joe]
+        } else {
+            [&joe, &jane]
+        };
         for (name, messages) in order {
             let text = messages[number].text().unwrap().trim_end().to_owned();
             recorder.note(format!("begun {name} {text}"));
@@ -366,7 +416,10 @@ fn what_was_deleted_stays_deleted_and_nothing_else_after_a_power_cut() {
                     (true, false) => times <= 1,
                     (false, false) => times == 1,
                 };
-                assert!(right, "{text} of {name}: {times}, after call {step}: {told:?}");
+                assert!(
+                    right,
+                    "{text} of {name}: {times}, after call {step}: {told:?}"
+                );
             }
         }
     });

@@ -5,11 +5,12 @@
 //! anybody's message alone: staging and committed hold copies on their way.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{Dir, Lock, Modes, Probe};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, PoisonError};
 
 mod setting;
 

@@ -31,7 +31,7 @@ mod remove;
 mod scan;
 pub(crate) mod settle;
 #[cfg(feature = "watch")]
-mod told;
+pub(crate) mod told;
 
 pub use delivered::DeliveredBytes;
 pub(crate) use drop::{DropRules, DropStore, is_maildir};

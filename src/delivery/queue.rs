@@ -20,12 +20,13 @@ mod ticket;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::spool::Spool;
 use crate::error::Result;
 use crate::fs::{Dir, Stamp};
+use crate::sync::{Mutex, PoisonError};
 use crate::transport::Transport;
 pub(crate) use attempt::{due, work_off, work_off_some};
 use file::message_name;

@@ -1,8 +1,8 @@
 //! The directories of one mail server and the rules under which they are used.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::counters::Counters;
 use super::queue::Queue;
@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::state::State;
 use crate::store::DropStore;
 use crate::store::settle::Settling;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::transport::{Folder, PickupFormat, Transport};
 
 /// Where messages to be sent are put.

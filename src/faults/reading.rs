@@ -86,7 +86,9 @@ fn short_reads_and_writes_change_no_byte() {
         let fixture = Fixture::new();
         let server = fixture.watched();
         fixture.plan.shorten(most);
-        draft(&server, "jane@example.com; far@example.net").send().unwrap();
+        draft(&server, "jane@example.com; far@example.net")
+            .send()
+            .unwrap();
         assert_eq!(count(&server, "jane@example.com"), 1);
         let pickup = fixture.contents("Pickup");
         assert!(pickup[0].ends_with("--\r\n"), "{pickup:?}");

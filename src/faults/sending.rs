@@ -84,78 +84,83 @@ fn many_share_the_sync_of_the_directory() {
 }
 
 fn send_at_every_call(to: &str, local: &[&str], has_remote: bool) {
-    at_every_call(&format!("a message is sent to `{to}`"), |fixture, n, fault| {
-        let context = format!("{to} {n} {fault:?}");
-        let server = fixture.watched();
-        let draft = draft(&server, to);
-        fixture.plan.arm(n, fault);
-        let sent = draft.send();
-        let struck = fixture.plan.struck();
-        let calls = fixture.plan.disarm();
-        if sent.is_err() {
-            let is_room = calls.get(n).is_some_and(|(op, _)| *op == Op::MakeDir);
-            if matches!(fault, Fault::Before(_)) && is_room && fixture.path("State/locks").exists()
-            {
+    at_every_call(
+        &format!("a message is sent to `{to}`"),
+        |fixture, n, fault| {
+            let context = format!("{to} {n} {fault:?}");
+            let server = fixture.watched();
+            let draft = draft(&server, to);
+            fixture.plan.arm(n, fault);
+            let sent = draft.send();
+            let struck = fixture.plan.struck();
+            let calls = fixture.plan.disarm();
+            if sent.is_err() {
+                let is_room = calls.get(n).is_some_and(|(op, _)| *op == Op::MakeDir);
+                if matches!(fault, Fault::Before(_))
+                    && is_room
+                    && fixture.path("State/locks").exists()
+                {
+                    assert_eq!(
+                        fixture.files("State/locks"),
+                        [""; 0],
+                        "a lock is left: {context}"
+                    );
+                }
                 assert_eq!(
-                    fixture.files("State/locks"),
+                    fixture.files("Drop"),
                     [""; 0],
-                    "a lock is left: {context}"
+                    "visible after an error: {context}"
+                );
+                assert_eq!(
+                    fixture.files("Pickup"),
+                    [""; 0],
+                    "visible after an error: {context}"
                 );
             }
-            assert_eq!(
-                fixture.files("Drop"),
-                [""; 0],
-                "visible after an error: {context}"
-            );
-            assert_eq!(
-                fixture.files("Pickup"),
-                [""; 0],
-                "visible after an error: {context}"
-            );
-        }
-        drop(server);
-        let server = fixture.restarted();
-        let copies: Vec<_> = local
-            .iter()
-            .map(|address| count(&server, address))
-            .collect();
-        let pickup = fixture.contents("Pickup");
-        let expected = match (&sent, fault) {
-            // The process died: all or nothing.
-            (Err(_), Fault::Crash) => copies[0],
-            (Err(_), _) => 0,
-            (Ok(_), _) => 1,
-        };
-        assert!(
-            copies.iter().all(|&copies| copies == expected),
-            "{copies:?} {context}"
-        );
-        assert_eq!(
-            pickup.len(),
-            expected * usize::from(has_remote),
-            "{context}"
-        );
-        for file in pickup {
-            assert_eq!(file.matches("X-Receiver").count(), 1, "{context}");
-            assert!(file.ends_with("--\r\n"), "half a file: {context}");
-        }
-        if fixture.path("State").exists() {
-            fixture.assert_state_is_clean(&context);
-        }
-        if let Err(error) = sent
-            && !matches!(fault, Fault::Crash)
-        {
-            assert!(error.path().is_some(), "no path: {error} {context}");
-            let mut again = error.into_draft();
-            again.move_to(&server);
-            again.send().unwrap();
+            drop(server);
+            let server = fixture.restarted();
+            let copies: Vec<_> = local
+                .iter()
+                .map(|address| count(&server, address))
+                .collect();
+            let pickup = fixture.contents("Pickup");
+            let expected = match (&sent, fault) {
+                // The process died: all or nothing.
+                (Err(_), Fault::Crash) => copies[0],
+                (Err(_), _) => 0,
+                (Ok(_), _) => 1,
+            };
             assert!(
-                local.iter().all(|address| count(&server, address) == 1),
+                copies.iter().all(|&copies| copies == expected),
+                "{copies:?} {context}"
+            );
+            assert_eq!(
+                pickup.len(),
+                expected * usize::from(has_remote),
                 "{context}"
             );
-        }
-        struck
-    });
+            for file in pickup {
+                assert_eq!(file.matches("X-Receiver").count(), 1, "{context}");
+                assert!(file.ends_with("--\r\n"), "half a file: {context}");
+            }
+            if fixture.path("State").exists() {
+                fixture.assert_state_is_clean(&context);
+            }
+            if let Err(error) = sent
+                && !matches!(fault, Fault::Crash)
+            {
+                assert!(error.path().is_some(), "no path: {error} {context}");
+                let mut again = error.into_draft();
+                again.move_to(&server);
+                again.send().unwrap();
+                assert!(
+                    local.iter().all(|address| count(&server, address) == 1),
+                    "{context}"
+                );
+            }
+            struck
+        },
+    );
 }
 
 #[test]
@@ -175,17 +180,20 @@ fn a_send_to_one_place_is_all_or_nothing() {
 
 #[test]
 fn a_signal_changes_nothing() {
-    at_every_call("a signal comes while a message is sent", |fixture, n, fault| {
-        if !matches!(fault, Fault::Crash) {
-            return n < 4;
-        }
-        let server = fixture.watched();
-        let draft = draft(&server, "jane@example.com; far@example.net");
-        fixture.plan.arm(n, Fault::Before(Interrupted));
-        draft.send().unwrap();
-        assert_eq!(count(&server, "jane@example.com"), 1);
-        let struck = fixture.plan.struck();
-        fixture.plan.disarm();
-        struck
-    });
+    at_every_call(
+        "a signal comes while a message is sent",
+        |fixture, n, fault| {
+            if !matches!(fault, Fault::Crash) {
+                return n < 4;
+            }
+            let server = fixture.watched();
+            let draft = draft(&server, "jane@example.com; far@example.net");
+            fixture.plan.arm(n, Fault::Before(Interrupted));
+            draft.send().unwrap();
+            assert_eq!(count(&server, "jane@example.com"), 1);
+            let struck = fixture.plan.struck();
+            fixture.plan.disarm();
+            struck
+        },
+    );
 }

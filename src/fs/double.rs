@@ -117,8 +117,7 @@ impl Plan {
                 Fault::Before(_) | Fault::After(_) if n == at => Some(fault),
                 Fault::Lasting(_) | Fault::Crash if n >= at => Some(fault),
                 Fault::Full
-                    if n >= at
-                        && matches!(op, Op::Create | Op::MakeDir | Op::Write | Op::Lock) =>
+                    if n >= at && matches!(op, Op::Create | Op::MakeDir | Op::Write | Op::Lock) =>
                 {
                     Some(Fault::Before(io::ErrorKind::StorageFull))
                 }

@@ -6,9 +6,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::{
-    Credentials, Imap, MailServer, Pop3, RelayMessage, Session, Smtp, Transport as _,
-};
+use crate::{Credentials, Imap, MailServer, Pop3, RelayMessage, Session, Smtp, Transport as _};
 
 /// What one connection after the other is told.
 struct Server {

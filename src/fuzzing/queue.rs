@@ -47,13 +47,19 @@ pub fn queue(data: &[u8]) {
         .clock(|| SystemTime::now() + Duration::from_secs(3600 * 24 * 365 * 100))
         .open()
         .unwrap();
-    let at = data.iter().position(|&byte| byte == 0xff).unwrap_or(data.len());
+    let at = data
+        .iter()
+        .position(|&byte| byte == 0xff)
+        .unwrap_or(data.len());
     let (state, message) = data.split_at(at);
     let write = |name: &str, bytes: &[u8]| {
         std::fs::write(root.join("Queue").join(name), bytes).unwrap();
     };
     let (odd, good) = (new_id(), new_id());
-    write(&format!("{odd}.eml"), message.get(1..).unwrap_or(GOOD.as_bytes()));
+    write(
+        &format!("{odd}.eml"),
+        message.get(1..).unwrap_or(GOOD.as_bytes()),
+    );
     write(&format!("{odd}.state"), state);
     write(&format!("{good}.eml"), GOOD.as_bytes());
     for _ in 0..2 {

@@ -156,8 +156,15 @@ impl Disk {
         self.step += 1;
         let is_unnamed = path.is_dir();
         let waiting = |disk: &mut Self| {
-            let dir = if is_unnamed { path } else { path.parent().unwrap() };
-            disk.unnamed.entry(dir.to_path_buf()).or_default().pop_front()
+            let dir = if is_unnamed {
+                path
+            } else {
+                path.parent().unwrap()
+            };
+            disk.unnamed
+                .entry(dir.to_path_buf())
+                .or_default()
+                .pop_front()
         };
         match op {
             Op::Create if is_unnamed => {
@@ -192,7 +199,10 @@ impl Disk {
     fn sync(&mut self, id: Id) {
         let now = self.inodes[id].written.last().cloned();
         let step = self.step;
-        let now = now.map(|content| Content { from: step, ..content });
+        let now = now.map(|content| Content {
+            from: step,
+            ..content
+        });
         self.inodes[id].synced.extend(now);
     }
 
@@ -220,10 +230,17 @@ impl Disk {
         let mut names = Names::new();
         let root = self.root.clone();
         self.look_into(&root, ROOT, &known, &mut names);
-        let removed = self.names.keys().filter(|key| names.get(key) != self.names.get(key));
+        let removed = self
+            .names
+            .keys()
+            .filter(|key| names.get(key) != self.names.get(key));
         let removed: Vec<_> = removed.cloned().collect();
-        let added = names.iter().filter(|(key, id)| self.names.get(key) != Some(id));
-        let added: Vec<_> = added.map(|((dir, name), id)| (*dir, name.clone(), *id)).collect();
+        let added = names
+            .iter()
+            .filter(|(key, id)| self.names.get(key) != Some(id));
+        let added: Vec<_> = added
+            .map(|((dir, name), id)| (*dir, name.clone(), *id))
+            .collect();
         if !removed.is_empty() || !added.is_empty() {
             self.changes.push(Change {
                 at: self.step,
@@ -358,13 +375,13 @@ impl Disk {
     fn left(&self, id: Id, step: usize, reached: Reached) -> Left {
         let inode = &self.inodes[id];
         let (written, synced) = (at(&inode.written, step), at(&inode.synced, step));
-        let modified = written.or(synced).map_or(SystemTime::UNIX_EPOCH, |of| of.modified);
+        let modified = written
+            .or(synced)
+            .map_or(SystemTime::UNIX_EPOCH, |of| of.modified);
         let old = || synced.map_or_else(|| [].into(), |of| Arc::clone(&of.bytes));
         let bytes = match (written, reached) {
             (None, _) | (_, Reached::Nothing) => old(),
-            (Some(of), Reached::Beginning) => {
-                of.bytes.get(..SECTOR).unwrap_or(&of.bytes).into()
-            }
+            (Some(of), Reached::Beginning) => of.bytes.get(..SECTOR).unwrap_or(&of.bytes).into(),
             (Some(of), Reached::All) => Arc::clone(&of.bytes),
         };
         Left {
@@ -384,7 +401,10 @@ impl Tree {
 
     /// The names in one directory.
     pub(super) fn names(&self, dir: &str) -> Vec<&Path> {
-        let within = self.0.keys().filter(|path| path.parent() == Some(Path::new(dir)));
+        let within = self
+            .0
+            .keys()
+            .filter(|path| path.parent() == Some(Path::new(dir)));
         within.map(PathBuf::as_path).collect()
     }
 
@@ -404,7 +424,11 @@ impl Tree {
             }
         }
         // The files of this tree have other inode numbers than those of the one that was cut.
-        for judged in self.0.keys().filter(|path| path.starts_with("State/removing")) {
+        for judged in self
+            .0
+            .keys()
+            .filter(|path| path.starts_with("State/removing"))
+        {
             let (Some(name), 4) = (judged.to_str(), judged.iter().count()) else {
                 continue;
             };

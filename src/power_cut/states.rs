@@ -10,9 +10,7 @@ use super::disk::{Disk, Recorder, Tree};
 use super::{ATTACHED, Scope, each_state, send, shown, texts};
 use crate::fs::Probe;
 use crate::fs::double::{Plan, place};
-use crate::{
-    MailServer, NewMail, Outcome, RelayMessage, Reply, Session, Transport, Writer,
-};
+use crate::{MailServer, NewMail, Outcome, RelayMessage, Reply, Session, Transport, Writer};
 
 /// A row of the page: its name, and its cells.
 struct Row {
@@ -24,10 +22,16 @@ struct Row {
 fn rows(letter: char) -> Vec<Row> {
     let page = include_str!("../../docs/states.md");
     let rows = page.lines().filter_map(|line| {
-        let mut cells = line.strip_prefix("| ")?.split('|').map(|cell| cell.trim().to_owned());
+        let mut cells = line
+            .strip_prefix("| ")?
+            .split('|')
+            .map(|cell| cell.trim().to_owned());
         let name = cells.next()?;
         let is_row = name.starts_with(letter) && name[1..2].parse::<u32>().is_ok();
-        is_row.then(|| Row { name, cells: cells.collect() })
+        is_row.then(|| Row {
+            name,
+            cells: cells.collect(),
+        })
     });
     rows.collect()
 }
@@ -61,7 +65,10 @@ impl Visits {
 
     fn assert_all_seen(&self) {
         let missed: Vec<_> = self.rows.iter().map(|row| &row.name).collect();
-        let missed: Vec<_> = missed.into_iter().filter(|name| !self.seen.contains(*name)).collect();
+        let missed: Vec<_> = missed
+            .into_iter()
+            .filter(|name| !self.seen.contains(*name))
+            .collect();
         assert!(missed.is_empty(), "no cut left {missed:?}");
         assert!(!self.rows.is_empty());
     }
@@ -123,8 +130,18 @@ fn each_state_of_sending_is_left_by_a_cut_and_ends_as_the_table_says() {
         let of = |dir: &str| copies(tree, dir, |_| true, b"--\r\n");
         let (drop, pickup) = (of("Drop"), of("Pickup"));
         let shape = [
-            word(exists(tree, "State/staging"), of("State/staging"), 3, "part"),
-            word(exists(tree, "State/committed"), of("State/committed"), 3, "empty"),
+            word(
+                exists(tree, "State/staging"),
+                of("State/staging"),
+                3,
+                "part",
+            ),
+            word(
+                exists(tree, "State/committed"),
+                of("State/committed"),
+                3,
+                "empty",
+            ),
             word(true, (drop.0 + pickup.0, drop.1 || pickup.1), 3, "–"),
         ];
         let row = visits.row(&shape, tree);
@@ -132,7 +149,12 @@ fn each_state_of_sending_is_left_by_a_cut_and_ends_as_the_table_says() {
         tree.build(root.path());
         let server = open(root.path(), Probe::default());
         let is_sent = texts(&server, "jane@example.com").len() == 1;
-        assert_eq!(row.cells[3], if is_sent { "yes" } else { "no" }, "{}", row.name);
+        assert_eq!(
+            row.cells[3],
+            if is_sent { "yes" } else { "no" },
+            "{}",
+            row.name
+        );
         for dir in ["staging", "committed", "locks"] {
             let left = std::fs::read_dir(root.path().join("State").join(dir)).unwrap();
             assert_eq!(left.count(), 0, "{dir} {}", row.name);
@@ -164,15 +186,21 @@ fn each_state_of_a_claim_is_left_by_a_cut_and_ends_as_the_table_says() {
         let is_foreign = |path: &str| path.ends_with("Pickup/claim.eml");
         let claim = |dir: &str| copies(tree, dir, is_claim, b"body\r\n").0 == 1;
         let own = |dir: &str| {
-            copies(tree, dir, |path| !is_claim(path) && !is_foreign(path), b"body\r\n")
+            copies(
+                tree,
+                dir,
+                |path| !is_claim(path) && !is_foreign(path),
+                b"body\r\n",
+            )
         };
-        let with_claim = |dir: &str, none: &'static str| {
-            match (claim(dir), word(exists(tree, dir), own(dir), all, "none")) {
-                (true, "none") => "claim".to_owned(),
-                (false, "none") => none.to_owned(),
-                (true, word) => format!("claim, {word}"),
-                (false, word) => word.to_owned(),
-            }
+        let with_claim = |dir: &str, none: &'static str| match (
+            claim(dir),
+            word(exists(tree, dir), own(dir), all, "none"),
+        ) {
+            (true, "none") => "claim".to_owned(),
+            (false, "none") => none.to_owned(),
+            (true, word) => format!("claim, {word}"),
+            (false, word) => word.to_owned(),
         };
         let (drop, pickup) = (own("Drop"), own("Pickup"));
         let is_waiting = copies(tree, "Pickup", is_foreign, b"body\r\n").0 == 1;
@@ -188,7 +216,12 @@ fn each_state_of_a_claim_is_left_by_a_cut_and_ends_as_the_table_says() {
         // A start alone brings on what is sent and puts back what is not.
         let server = open(root.path(), Probe::default());
         let is_sent = texts(&server, "jane@example.com").len() == 1;
-        assert_eq!(row.cells[4], if is_sent { "yes" } else { "no" }, "{}", row.name);
+        assert_eq!(
+            row.cells[4],
+            if is_sent { "yes" } else { "no" },
+            "{}",
+            row.name
+        );
         let is_back = root.path().join("Pickup/claim.eml").exists();
         assert_eq!(is_back, !is_sent, "{}", row.name);
         server.deliver_now().unwrap();
@@ -248,13 +281,19 @@ fn queue_shape(tree: &Tree) -> [String; 3] {
     let files = |dir: &str| {
         let below = tree.0.iter().filter(|(path, _)| path.starts_with(dir));
         let files = below.filter(|(_, left)| left.is_some());
-        files.filter_map(|(path, _)| path.to_str()).collect::<Vec<_>>()
+        files
+            .filter_map(|(path, _)| path.to_str())
+            .collect::<Vec<_>>()
     };
     let say = |words: &[(&str, bool)], none: &str| {
         let said: Vec<_> = words.iter().filter(|(_, is_there)| *is_there).collect();
         match said.as_slice() {
             [] => none.to_owned(),
-            said => said.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", "),
+            said => said
+                .iter()
+                .map(|(word, _)| *word)
+                .collect::<Vec<_>>()
+                .join(", "),
         }
     };
     let (queue, committed) = (files("Queue"), files("State/committed"));
@@ -266,7 +305,11 @@ fn queue_shape(tree: &Tree) -> [String; 3] {
         ],
         "–",
     );
-    let none = if exists(tree, "State/committed") { "empty" } else { "–" };
+    let none = if exists(tree, "State/committed") {
+        "empty"
+    } else {
+        "–"
+    };
     let committed = say(
         &[
             ("report", has(&committed, &|path| path.contains("/drop/"))),
@@ -289,7 +332,10 @@ fn each_state_of_waiting_for_a_relay_is_left_by_a_cut_and_ends_as_the_table_says
     let server = open_relaying(root.path(), Probe::default(), relay(None, &taken), 0);
     let mail = NewMail::new(&server).from("shop@example.com").subject("Hi");
     let mail = mail.to("yes@example.net; no@example.net; later@example.net");
-    mail.body("text").attach_bytes("data.bin", ATTACHED).send().unwrap();
+    mail.body("text")
+        .attach_bytes("data.bin", ATTACHED)
+        .send()
+        .unwrap();
     drop(server);
     let recorder = Recorder::new(root.path(), &plan);
     for hours in [0, 2] {
@@ -320,11 +366,21 @@ fn each_state_of_waiting_for_a_relay_is_left_by_a_cut_and_ends_as_the_table_says
 /// In the end each has the message, or the sender was told, and told once.
 fn check_queue_end(disk: &Disk, step: usize, root: &Path, again: &[String], row: &str) {
     for to in ["yes@example.net", "later@example.net"] {
-        let before = disk.told(step).filter(|told| *told == format!("taken {to}")).count();
+        let before = disk
+            .told(step)
+            .filter(|told| *told == format!("taken {to}"))
+            .count();
         let after = again.iter().filter(|one| *one == to).count();
-        assert!((1..=2).contains(&(before + after)), "{to}: {before} and {after}, {row}");
+        assert!(
+            (1..=2).contains(&(before + after)),
+            "{to}: {before} and {after}, {row}"
+        );
     }
-    assert_eq!(std::fs::read_dir(root.join("Queue")).unwrap().count(), 0, "{row}");
+    assert_eq!(
+        std::fs::read_dir(root.join("Queue")).unwrap().count(),
+        0,
+        "{row}"
+    );
     let server = super::open(root, Probe::default());
     let session = Session::logon_smtp(&server, "", "shop@example.com").unwrap();
     assert_eq!(session.inbox().count().unwrap(), 1, "told once: {row}");
@@ -368,7 +424,8 @@ fn each_state_of_deleting_is_left_by_a_cut_and_ends_as_the_table_says() {
         let root = place();
         tree.build(root.path());
         let server = open(root.path(), Probe::default());
-        let seers = ["jane", "joe"].map(|name| texts(&server, &format!("{name}@example.com")).len());
+        let seers =
+            ["jane", "joe"].map(|name| texts(&server, &format!("{name}@example.com")).len());
         let wanted: &[[usize; 2]] = match row.cells[3].as_str() {
             "all" => &[[1, 1]],
             "the others" => &[[0, 1]],
@@ -380,9 +437,19 @@ fn each_state_of_deleting_is_left_by_a_cut_and_ends_as_the_table_says() {
                 assert_eq!(seen, 0, "it came back to {name}: {}", row.name);
             }
         }
-        let left = root.path().join("State/removing").read_dir().unwrap().count();
+        let left = root
+            .path()
+            .join("State/removing")
+            .read_dir()
+            .unwrap()
+            .count();
         assert_eq!(left, 0, "{}", row.name);
-        assert_eq!(root.path().join("Drop/a.eml").exists(), seers != [0, 0], "{}", row.name);
+        assert_eq!(
+            root.path().join("Drop/a.eml").exists(),
+            seers != [0, 0],
+            "{}",
+            row.name
+        );
     });
     shown("the states of deleting", &disk, states);
     visits.assert_all_seen();

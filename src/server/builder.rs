@@ -6,8 +6,8 @@ mod relaying;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use check::{absolute, check_local_delivery, check_one_file_system, configuration, is_directory};
@@ -23,6 +23,7 @@ use crate::profile::Profile;
 use crate::state::{Setting, State, new_id};
 use crate::store::settle::Settling;
 use crate::store::{DropRules, DropStore, Writer, is_maildir};
+use crate::sync::Mutex;
 use crate::transport::PickupFormat;
 
 /// Whether what is sent survives a power cut.

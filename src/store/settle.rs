@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::fs::Stamp;
+use crate::sync::{Mutex, PoisonError};
 
 /// How the program that fills a directory writes its files.
 ///

@@ -46,11 +46,16 @@ fn relaying(root: &Root, relay: &Never, seconds: &Arc<AtomicU64>) -> MailServer 
 #[test]
 fn a_clock_that_jumps_neither_floods_nor_stalls_a_relay() {
     let root = Root::in_memory();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     let seconds = Arc::new(AtomicU64::new(now));
     let relay = Never::default();
     let server = relaying(&root, &relay, &seconds);
-    let mail = NewMail::new(&server).from("shop@example.com").to("far@example.net");
+    let mail = NewMail::new(&server)
+        .from("shop@example.com")
+        .to("far@example.net");
     mail.subject("x").body("x").send().unwrap();
     let tried = || *relay.0.lock().unwrap();
     let deliver = |at: u64| {
@@ -68,9 +73,17 @@ fn a_clock_that_jumps_neither_floods_nor_stalls_a_relay() {
     deliver(now + DAY / 4);
     let before = tried();
     deliver(now + DAY / 2);
-    assert!((before..=before + 1).contains(&tried()), "{} times", tried());
+    assert!(
+        (before..=before + 1).contains(&tried()),
+        "{} times",
+        tried()
+    );
     assert!(tried() >= 2, "it was never tried again");
-    assert_eq!(server.queue().unwrap().len(), 1, "given up for what the clock said for a moment");
+    assert_eq!(
+        server.queue().unwrap().len(),
+        1,
+        "given up for what the clock said for a moment"
+    );
     // A year ahead: it is given up, and the sender is told once, whenever that is looked at.
     deliver(now + 365 * DAY);
     deliver(7_258_118_400);
@@ -90,16 +103,22 @@ fn a_clock_that_jumps_neither_floods_nor_stalls_a_relay() {
 #[test]
 fn what_was_queued_in_the_future_is_given_up_by_its_attempts() {
     let root = Root::in_memory();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     let seconds = Arc::new(AtomicU64::new(now));
     let relay = Never::default();
     let server = relaying(&root, &relay, &seconds);
-    let mail = NewMail::new(&server).from("shop@example.com").to("far@example.net");
+    let mail = NewMail::new(&server)
+        .from("shop@example.com")
+        .to("far@example.net");
     mail.subject("x").body("x").send().unwrap();
     // It came in 2200, its file says.
     let file = root.join("Queue").join(&root.files("Queue")[0]);
     let file = std::fs::File::options().write(true).open(file).unwrap();
-    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(7_258_118_400)).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(7_258_118_400))
+        .unwrap();
     for hours in 0..60 {
         seconds.store(now + hours * 3600, Ordering::Relaxed);
         server.deliver_now().unwrap();
@@ -129,22 +148,33 @@ fn p1_names_and_ids_do_not_come_from_the_clock() {
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        assert!(
+            output.status.success() && text.contains("1 passed"),
+            "{text}"
+        );
         return;
     };
     let server = workload::open(&root).unwrap();
     let mut ids = HashSet::new();
     for number in 0..count {
-        let mail = NewMail::new(&server).from("shop@example.com").to("jane@example.com");
+        let mail = NewMail::new(&server)
+            .from("shop@example.com")
+            .to("jane@example.com");
         let draft = mail.body("Hello.").into_draft();
         let mut message = Vec::new();
         draft.write_to(&mut message).unwrap();
         let message = String::from_utf8(message).unwrap();
         let field = |name: &str| {
             let mut lines = message.lines();
-            lines.find(|line| line.starts_with(name)).unwrap().to_owned()
+            lines
+                .find(|line| line.starts_with(name))
+                .unwrap()
+                .to_owned()
         };
-        assert!(field("Date:").contains("2 Jan 2026"), "the clock goes: {message}");
+        assert!(
+            field("Date:").contains("2 Jan 2026"),
+            "the clock goes: {message}"
+        );
         assert!(ids.insert(field("Message-ID:")), "an id comes twice");
         if number < 500 {
             draft.send().unwrap();
@@ -157,8 +187,14 @@ fn p1_names_and_ids_do_not_come_from_the_clock() {
 fn send_and_tell(root: &std::path::Path, count: usize) {
     let server = workload::open(root).unwrap();
     for number in 0..count {
-        let mail = NewMail::new(&server).from("shop@example.com").to("jane@example.com");
-        let sent = mail.subject(format!("{number}")).body("Hello.").send().unwrap();
+        let mail = NewMail::new(&server)
+            .from("shop@example.com")
+            .to("jane@example.com");
+        let sent = mail
+            .subject(format!("{number}"))
+            .body("Hello.")
+            .send()
+            .unwrap();
         println!("id {}", sent.message_id());
     }
 }
@@ -178,7 +214,11 @@ fn p1_processes_of_the_same_number_take_no_name_from_each_other() {
         println!("process {}", std::process::id());
         return send_and_tell(&root, count);
     }
-    if !can("root with process namespaces", "unshare", &["--pid", "--fork", "true"]) {
+    if !can(
+        "root with process namespaces",
+        "unshare",
+        &["--pid", "--fork", "true"],
+    ) {
         return;
     }
     let root = Root::in_memory();

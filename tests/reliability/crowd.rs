@@ -33,7 +33,9 @@ fn p4_eight_who_delete_the_same_files_take_nothing_from_each_other() {
     }
     for round in 0..runs(1, 20) {
         let root = Root::in_memory();
-        let addresses: Vec<_> = (0..RECIPIENTS).map(|n| format!("user{n}@example.com")).collect();
+        let addresses: Vec<_> = (0..RECIPIENTS)
+            .map(|n| format!("user{n}@example.com"))
+            .collect();
         let all: Vec<_> = addresses.iter().map(String::as_str).collect();
         for number in 0..FILES {
             root.write(&format!("Drop/{number}.eml"), simple(&all, "shared"));
@@ -56,16 +58,27 @@ fn p4_eight_who_delete_the_same_files_take_nothing_from_each_other() {
         }
         for (number, child) in children.iter_mut().enumerate() {
             let status = child.wait().unwrap();
-            assert!(number >= 5 || status.success(), "number {number} of round {round}");
+            assert!(
+                number >= 5 || status.success(),
+                "number {number} of round {round}"
+            );
         }
         let server = super::workload::open(root.path()).unwrap();
         for address in &addresses {
-            assert_eq!(messages(&server, address).len(), 0, "{address} of round {round}");
+            assert_eq!(
+                messages(&server, address).len(),
+                0,
+                "{address} of round {round}"
+            );
         }
         assert_eq!(messages(&server, "kept@example.com").len(), 1);
         assert_eq!(root.files("Drop"), ["kept.eml"], "round {round}");
         for dir in ["removing", "staging", "committed"] {
-            assert_eq!(root.files(&format!("State/{dir}")), [""; 0], "round {round}");
+            assert_eq!(
+                root.files(&format!("State/{dir}")),
+                [""; 0],
+                "round {round}"
+            );
         }
     }
 }

@@ -38,5 +38,8 @@ fn p4_whoever_is_killed_at_any_time_loses_nothing_for_others() {
         check(role, &root, &lines, &context);
     }
     println!("killed: {count} rounds of seed {seed}, {cut_short} before they were done");
-    assert!(cut_short > count / 4, "only {cut_short} of {count} were cut short");
+    assert!(
+        cut_short > count / 4,
+        "only {cut_short} of {count} were cut short"
+    );
 }

@@ -31,7 +31,10 @@ fn on_a_small_disk(test: &str, options: &str) -> bool {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{errors}"
+    );
     true
 }
 
@@ -64,7 +67,9 @@ fn fill(server: &MailServer, to: &str) -> (usize, cdonts::SendError) {
 fn a_full_disk(root: &Path) {
     let server = small_server(root);
     // What is needed once is there.
-    mail(&server, "jane@example.com; joe@example.com").send().unwrap();
+    mail(&server, "jane@example.com; joe@example.com")
+        .send()
+        .unwrap();
     let shared = simple(&["ann@example.com", "bob@example.com"], "shared");
     std::fs::write(root.join("Drop/shared.eml"), shared).unwrap();
     let foreign = "X-Sender: a@x.example\r\nX-Receiver: jane@example.com\r\n\r\nHello.\r\n";
@@ -81,7 +86,10 @@ fn a_full_disk(root: &Path) {
     for server in [&server, &small_server(root)] {
         let all = messages(server, "jane@example.com");
         assert_eq!((all.len(), all.problems()), (sent + 1, &[][..]));
-        assert!(all.iter().all(|message| message.text().unwrap().starts_with("Hello.")));
+        assert!(
+            all.iter()
+                .all(|message| message.text().unwrap().starts_with("Hello."))
+        );
     }
     // So does deleting, which is how a person makes room.
     let all = messages(&server, "jane@example.com");
@@ -89,7 +97,11 @@ fn a_full_disk(root: &Path) {
         message.delete().unwrap();
     }
     for name in ["ann", "bob"] {
-        messages(&server, &format!("{name}@example.com")).get(0).unwrap().delete().unwrap();
+        messages(&server, &format!("{name}@example.com"))
+            .get(0)
+            .unwrap()
+            .delete()
+            .unwrap();
     }
     assert!(!root.join("Drop/shared.eml").exists());
     again.send().unwrap();
@@ -128,7 +140,9 @@ fn p8_a_read_only_disk_is_read() {
         return;
     };
     let server = small_server(&root);
-    mail(&server, "jane@example.com; far@example.net").send().unwrap();
+    mail(&server, "jane@example.com; far@example.net")
+        .send()
+        .unwrap();
     let remounted = Command::new("mount")
         .args(["-o", "remount,ro"])
         .arg(&root)
@@ -166,7 +180,10 @@ fn p8_a_listing_needs_few_descriptors() {
     }
     let root = Root::in_memory();
     for number in 0..MESSAGES {
-        root.write(&format!("Drop/{number}.eml"), simple(&["jane@example.com"], "x"));
+        root.write(
+            &format!("Drop/{number}.eml"),
+            simple(&["jane@example.com"], "x"),
+        );
     }
     // Twenty threads that each hold one file, and what the program and the server hold.
     let script = format!("ulimit -n 64; exec \"$0\" {TEST} --exact --nocapture");
@@ -178,7 +195,10 @@ fn p8_a_listing_needs_few_descriptors() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
 }
 
 /// When there are too few, it is told, and nothing is taken for read.
@@ -209,7 +229,10 @@ fn p8_too_few_descriptors_are_told() {
     }
     let root = Root::in_memory();
     for number in 0..5 {
-        root.write(&format!("Drop/{number}.eml"), simple(&["jane@example.com"], "x"));
+        root.write(
+            &format!("Drop/{number}.eml"),
+            simple(&["jane@example.com"], "x"),
+        );
     }
     let script = format!("ulimit -n 40; exec \"$0\" {TEST} --exact --nocapture");
     let output = Command::new("sh")
@@ -221,7 +244,10 @@ fn p8_too_few_descriptors_are_told() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{errors}"
+    );
 }
 
 /// Sending, reading and deleting leave no descriptor open.
@@ -238,7 +264,9 @@ fn no_descriptor_is_left_open() {
     let server = small_server(&dir);
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let round = || {
-        mail(&server, "jane@example.com; far@example.net").send().unwrap();
+        mail(&server, "jane@example.com; far@example.net")
+            .send()
+            .unwrap();
         let jane = messages(&server, "jane@example.com");
         let message = jane.get(0).unwrap();
         assert!(message.text().unwrap().starts_with("Hello."));
@@ -259,7 +287,9 @@ fn p6_an_exchanged_directory_leads_nowhere_else() {
     let root = Root::in_memory();
     let outside = Root::in_memory();
     let server = small_server(root.path());
-    mail(&server, "jane@example.com; far@example.net").send().unwrap();
+    mail(&server, "jane@example.com; far@example.net")
+        .send()
+        .unwrap();
     // A link in place of Drop, one in place of Pickup, and again.
     for name in ["Drop", "Pickup"] {
         symlink(outside.join(name), root.join(format!("{name}.link"))).unwrap();
@@ -328,7 +358,10 @@ fn p7_a_file_of_ten_gigabytes_is_told_as_too_big() {
     }
     assert_eq!(subjects(&server, "jane@example.com"), ["small"]);
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(peak < 256 * 1024, "{peak} kB of memory");
 }
@@ -347,12 +380,20 @@ fn p8_without_rights_the_others_are_listed() {
         assert_eq!((jane.len(), jane.unreadable()), (1, 1));
         assert_eq!(jane.problems(), []);
         let problems = server.problems().unwrap();
-        assert!(problems.iter().any(|problem| problem.to_string().contains("secret.eml")));
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.to_string().contains("secret.eml"))
+        );
         let error = jane.get(0).unwrap().delete().unwrap_err();
         assert_eq!(error.cdo_code(), CdoCode::NoAccess, "{error}");
         return;
     }
-    if !can("root and setpriv", "setpriv", &["--reuid", "65534", "--clear-groups", "true"]) {
+    if !can(
+        "root and setpriv",
+        "setpriv",
+        &["--reuid", "65534", "--clear-groups", "true"],
+    ) {
         return;
     }
     let root = Root::in_memory();

@@ -8,6 +8,7 @@
 
 mod clock;
 mod crowd;
+mod damage;
 mod killed;
 mod machine;
 mod names;
@@ -30,7 +31,10 @@ fn runs(short: usize, long: usize) -> usize {
 /// Whether a program can do that here; where it must, it fails.
 fn can(what: &str, program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
-    let command = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    let command = command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let can = command.status().is_ok_and(|status| status.success());
     if !can {
         let is_root = rustix::process::geteuid().is_root();

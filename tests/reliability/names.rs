@@ -44,7 +44,10 @@ fn p8_odd_names_are_listed_and_can_be_deleted() {
     }
     assert_eq!(subjects(&server, "jane@example.com"), [""; 0]);
     assert_eq!(subjects(&server, "joe@example.com").len(), count / 2);
-    assert_eq!(messages(&server, "joe@example.com").delete_all().unwrap(), count / 2);
+    assert_eq!(
+        messages(&server, "joe@example.com").delete_all().unwrap(),
+        count / 2
+    );
     assert_eq!(root.files("Drop"), [""; 0]);
     assert_eq!(root.files("State/marks"), [""; 0]);
 }
@@ -55,7 +58,9 @@ fn a_name_in_an_error_is_one_line() {
     let root = Root::in_memory();
     let name = OsStr::from_bytes(b"line\nFrom: \x1b[2J\xff.eml");
     symlink("nowhere", root.join("Drop").join(name)).unwrap();
-    let path = root.join("Drop").join(OsStr::from_bytes(b"no\nmessage.eml"));
+    let path = root
+        .join("Drop")
+        .join(OsStr::from_bytes(b"no\nmessage.eml"));
     Command::new("mkfifo").arg(path).status().unwrap();
     root.write("Drop/good.eml", simple(&["jane@example.com"], "good"));
     let server = root.server();

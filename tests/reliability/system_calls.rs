@@ -6,11 +6,22 @@ use super::{can, runs};
 
 /// What changes files and names, or opens them.
 const CALLS: [&str; 8] = [
-    "openat", "write", "fsync", "renameat2", "linkat", "unlinkat", "mkdirat", "flock",
+    "openat",
+    "write",
+    "fsync",
+    "renameat2",
+    "linkat",
+    "unlinkat",
+    "mkdirat",
+    "flock",
 ];
 
 fn has_strace() -> bool {
-    can("strace that may trace", "strace", &["-o", "/dev/null", "true"])
+    can(
+        "strace that may trace",
+        "strace",
+        &["-o", "/dev/null", "true"],
+    )
 }
 
 /// How often a program makes that call.
@@ -18,11 +29,21 @@ fn count(role: &str, call: &str) -> usize {
     let root = prepare(role);
     let log = root.join("calls");
     let trace = format!("trace={call}");
-    let wrapper = ["strace", "-f", "-qq", "-o", log.to_str().unwrap(), "-e", &trace];
+    let wrapper = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        log.to_str().unwrap(),
+        "-e",
+        &trace,
+    ];
     let output = command(role, root.path(), &wrapper).output().unwrap();
     assert!(told(&output).1, "{role} fails under strace");
     let log = std::fs::read_to_string(log).unwrap();
-    log.lines().filter(|line| line.contains(&format!("{call}("))).count()
+    log.lines()
+        .filter(|line| line.contains(&format!("{call}(")))
+        .count()
 }
 
 /// Runs each program with the n-th of each call treated so; how many runs it took.
@@ -36,7 +57,15 @@ fn at_each_call(treatment: &str, step: usize) -> usize {
                 let inject = format!("inject={call}:{treatment}:when={n}");
                 let trace = format!("trace={call}");
                 let wrapper = [
-                    "strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject,
+                    "strace",
+                    "-f",
+                    "-qq",
+                    "-o",
+                    "/dev/null",
+                    "-e",
+                    &trace,
+                    "-e",
+                    &inject,
                 ];
                 let output = command(role, root.path(), &wrapper).output().unwrap();
                 let (lines, _) = told(&output);
@@ -85,7 +114,15 @@ fn p3_a_write_that_did_not_happen_is_found_out() {
         let root = prepare("send");
         let inject = format!("inject=write:retval=3:when={n}");
         let wrapper = [
-            "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=write", "-e", &inject,
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=write",
+            "-e",
+            &inject,
         ];
         let output = command("send", root.path(), &wrapper).output().unwrap();
         let (lines, _) = told(&output);

@@ -94,7 +94,9 @@ fn delete(root: &Path) -> cdonts::Result<()> {
     let server = open(root)?;
     let list = |name: &str| -> Vec<_> {
         let of = messages(&server, &format!("{name}@example.com"));
-        let of = of.iter().filter(|message| message.subject().starts_with("shared"));
+        let of = of
+            .iter()
+            .filter(|message| message.subject().starts_with("shared"));
         of.map(|message| (name.to_owned(), message)).collect()
     };
     for (name, message) in list("jane").into_iter().chain(list("joe")) {
@@ -124,7 +126,10 @@ pub(super) fn prepare(role: &str) -> Root {
         let to = ["jane@example.com", "joe@example.com", "mary@example.com"];
         for number in 0..MANY {
             let to = if number % 2 == 0 { &to[..2] } else { &to[..] };
-            root.write(&format!("Drop/s{number}.eml"), simple(to, &format!("shared {number}")));
+            root.write(
+                &format!("Drop/s{number}.eml"),
+                simple(to, &format!("shared {number}")),
+            );
         }
     }
     root
@@ -159,7 +164,10 @@ pub(super) fn told(output: &Output) -> (HashSet<String>, bool) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     // The harness prints the name of the test in front of the first line.
     let lines = text.lines().filter_map(|line| {
-        let at = ["begin ", "ok ", "failed "].iter().filter_map(|word| line.find(word)).min()?;
+        let at = ["begin ", "ok ", "failed "]
+            .iter()
+            .filter_map(|word| line.find(word))
+            .min()?;
         Some(line[at..].to_owned())
     });
     (lines.collect(), output.status.success())
@@ -173,7 +181,10 @@ pub(super) fn check(role: &str, root: &Root, told: &HashSet<String>, context: &s
         let of = messages(&server, &format!("{name}@example.com"));
         assert_eq!(of.problems(), [], "{context}");
         let subject = |message: cdonts::Message| {
-            assert!(message.text().unwrap().starts_with("Hello."), "half: {context}");
+            assert!(
+                message.text().unwrap().starts_with("Hello."),
+                "half: {context}"
+            );
             for attachment in &message.attachments().unwrap() {
                 assert_eq!(attachment.size().unwrap(), 10_000, "half: {context}");
             }
@@ -185,7 +196,10 @@ pub(super) fn check(role: &str, root: &Root, told: &HashSet<String>, context: &s
     if role == "send" {
         let copies = ["jane", "joe"].map(|name| times(&subjects(name), "sent"));
         let far = root.files("Pickup").len();
-        assert!(copies[0] == copies[1] && copies[0] == far, "{copies:?} {far} {context}");
+        assert!(
+            copies[0] == copies[1] && copies[0] == far,
+            "{copies:?} {far} {context}"
+        );
         assert!(far <= 1, "twice: {context}");
         if is_told("ok sent".to_owned()) {
             assert_eq!(far, 1, "it said Ok: {context}");
@@ -212,7 +226,10 @@ pub(super) fn check(role: &str, root: &Root, told: &HashSet<String>, context: &s
             for number in (0..MANY).filter(|number| name != "mary" || number % 2 == 1) {
                 let what = format!("{name} shared {number}");
                 let count = times(&all, &format!("shared {number}"));
-                let right = match (is_told(format!("begin {what}")), is_told(format!("ok {what}"))) {
+                let right = match (
+                    is_told(format!("begin {what}")),
+                    is_told(format!("ok {what}")),
+                ) {
                     (_, true) => count == 0,
                     (true, false) => count <= 1,
                     (false, false) => count == 1,
@@ -226,6 +243,10 @@ pub(super) fn check(role: &str, root: &Root, told: &HashSet<String>, context: &s
         return;
     }
     for dir in ["staging", "committed", "removing", "locks"] {
-        assert_eq!(root.files(&format!("State/{dir}")), [""; 0], "{dir} {context}");
+        assert_eq!(
+            root.files(&format!("State/{dir}")),
+            [""; 0],
+            "{dir} {context}"
+        );
     }
 }

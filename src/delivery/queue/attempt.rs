@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::file::{QueueFile, hold, ticket_of};
@@ -13,6 +13,7 @@ use crate::delivery::counters::add;
 use crate::delivery::{Event, Spool, tell};
 use crate::error::{Problem, Result};
 use crate::format::fields;
+use crate::sync::{Mutex, PoisonError, thread};
 use crate::transport::{Outcome, RelayMessage, Reply, Transport};
 
 /// Tries what is due, until `stops` says to end after what is in hand; returns what could not be
@@ -22,7 +23,7 @@ pub(crate) fn work_off(spool: &Spool, stops: &(dyn Fn() -> bool + Sync)) -> Resu
         by_destination,
         mut problems,
     } = due(spool)?;
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let work = |ids| scope.spawn(move || work_off_some(spool, ids, stops));
         let threads: Vec<_> = by_destination.into_values().map(work).collect();
         for thread in threads {
@@ -83,7 +84,7 @@ pub(crate) fn work_off_some(
     let threads = queue.at_once.min(ids.len());
     let (ids, problems) = (Mutex::new(ids), Mutex::new(Vec::new()));
     let next = || ids.lock().ok()?.pop().filter(|_| !stops());
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(id) = next() {

@@ -61,7 +61,9 @@ impl RetrySchedule {
     /// How long so many attempts take together, with the waits after them.
     pub(super) fn waited(&self, attempts: u32) -> Duration {
         let known = u32::try_from(self.retries.len()).unwrap_or(u32::MAX);
-        let first: Duration = (1..=attempts.min(known)).map(|attempt| self.wait(attempt)).sum();
+        let first: Duration = (1..=attempts.min(known))
+            .map(|attempt| self.wait(attempt))
+            .sum();
         let rest = attempts.saturating_sub(known);
         first.saturating_add(self.wait(u32::MAX).saturating_mul(rest))
     }

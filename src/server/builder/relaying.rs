@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::MailServerBuilder;
@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::format::address::domain_key;
 use crate::fs::{Dir, Modes, Probe};
 use crate::state::State;
+use crate::sync::Mutex;
 use crate::transport::Transport;
 
 #[derive(Default)]
