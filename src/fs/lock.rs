@@ -50,3 +50,39 @@ impl Lock {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux", not(portable_fs)))]
+#[allow(clippy::disallowed_methods, reason = "tests may write files")]
+mod tests {
+    use super::super::double::{Plan, place};
+    use super::super::{Dir, Modes, Op};
+
+    /// Its last holder removes the file between our open and our lock, and somebody else makes
+    /// another: a lock on the removed one protects nothing.
+    #[test]
+    fn a_lock_on_a_file_that_was_removed_is_none() {
+        let (root, plan) = (place(), Plan::new());
+        let dir = Dir::open_path(root.path(), Modes::default(), &plan.probe()).unwrap();
+        let path = root.path().join("a");
+        let mut is_first = true;
+        plan.observe(move |op, _| {
+            if op == Op::Lock && std::mem::take(&mut is_first) {
+                std::fs::remove_file(&path).unwrap();
+                std::fs::write(&path, "").unwrap();
+            }
+        });
+        assert!(dir.lock("a").unwrap().is_none());
+        assert!(dir.lock("a").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_held_lock_is_not_given_again() {
+        let root = place();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Default::default()).unwrap();
+        let held = dir.lock("a").unwrap().unwrap();
+        assert!(dir.lock("a").unwrap().is_none());
+        held.release().unwrap();
+        assert!(!root.path().join("a").exists());
+        assert!(dir.lock("a").unwrap().is_some());
+    }
+}
