@@ -308,3 +308,53 @@ impl Dir {
         })
     }
 }
+
+#[cfg(all(test, unix))]
+#[allow(clippy::disallowed_methods, reason = "tests may write files")]
+mod tests {
+    use std::fs;
+
+    use super::double::place;
+    use super::{Dir, Modes, Probe};
+
+    fn dir(root: &tempfile::TempDir) -> Dir {
+        Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap()
+    }
+
+    #[test]
+    fn a_rename_never_takes_the_place_of_another_file() {
+        let root = place();
+        fs::write(root.path().join("a"), "a").unwrap();
+        fs::write(root.path().join("b"), "b").unwrap();
+        let dir = dir(&root);
+        assert!(dir.rename("a", &dir, "b").unwrap_err().is_taken());
+        assert_eq!(fs::read_to_string(root.path().join("a")).unwrap(), "a");
+        assert_eq!(fs::read_to_string(root.path().join("b")).unwrap(), "b");
+        dir.rename("a", &dir, "c").unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("c")).unwrap(), "a");
+    }
+
+    #[test]
+    fn a_new_file_never_takes_the_place_of_another() {
+        let root = place();
+        fs::write(root.path().join("a"), "a").unwrap();
+        assert!(dir(&root).create("a").unwrap_err().is_taken());
+        assert_eq!(fs::read_to_string(root.path().join("a")).unwrap(), "a");
+    }
+
+    #[test]
+    fn nothing_is_opened_through_a_link() {
+        let (root, outside) = (place(), place());
+        fs::write(outside.path().join("file"), "secret").unwrap();
+        let link = |to: &str, name: &str| {
+            let to = outside.path().join(to);
+            std::os::unix::fs::symlink(to, root.path().join(name)).unwrap();
+        };
+        link("", "directory");
+        link("file", "file");
+        let dir = dir(&root);
+        assert!(dir.open_dir("directory").is_err());
+        assert!(dir.open("file").is_err());
+        assert!(dir.lock("file").is_err());
+    }
+}

@@ -637,6 +637,25 @@ fn a_file_that_becomes_another_is_never_shown_to_the_old_reader() {
     assert!(!rest.contains(&b'b'));
 }
 
+/// Rewritten in place with the same size and time, so that nothing but the run tells it.
+#[test]
+fn a_file_whose_run_alone_has_changed_is_not_opened_by_the_old_reader() {
+    let root = Root::new();
+    let path = root.write("Drop/a.eml", simple(&["jane@example.com"], "hers"));
+    let server = root.server();
+    let message = support::only(&server, "jane@example.com");
+    let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+    root.write("Drop/a.eml", simple(&["mary@example.com"], "hers"));
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(time).unwrap();
+    assert_eq!(message.text().unwrap_err().kind(), ErrorKind::MessageGone);
+    // And another that is hers under the same name is not the one that was listed.
+    let server = root.server();
+    let message = support::only(&server, "mary@example.com");
+    root.write("Drop/a.eml", simple(&["mary@example.com"], "another"));
+    assert_eq!(message.text().unwrap_err().kind(), ErrorKind::MessageGone);
+}
+
 #[test]
 fn an_attachment_is_read_on_when_its_message_is_deleted() {
     let root = Root::new();

@@ -160,3 +160,31 @@ fn what_was_deleted_does_not_come_back_by_a_recovery_that_fails() {
         }
     }
 }
+
+/// Another file takes the name between the look at it and its removal: it goes back, and the reader
+/// is told that his is gone.
+#[test]
+fn a_file_that_takes_the_name_at_the_last_instant_goes_back() {
+    let fixture = Fixture::new();
+    let own = SHARED.replace("x-receiver: joe@example.com\r\n", "");
+    let server = fixture.watched();
+    fixture.write("Drop/a.eml", &own);
+    // Its directories are made.
+    delete_first(&server, "jane@example.com").unwrap();
+    fixture.write("Drop/a.eml", &own);
+    let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    fixture.write("other", &SHARED.replace("jane", "mary"));
+    let (from, to) = (fixture.path("other"), fixture.path("Drop/a.eml"));
+    let mut is_first = true;
+    fixture.plan.observe(move |op, _| {
+        if op == Op::MakeDir && std::mem::take(&mut is_first) {
+            std::fs::rename(&from, &to).unwrap();
+        }
+    });
+    let error = message.delete().unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::MessageGone);
+    assert_eq!(inbox_len(&server, "mary@example.com"), 1);
+    assert_eq!(inbox_len(&server, "jane@example.com"), 0);
+    fixture.assert_state_is_clean("swapped");
+}
