@@ -2,10 +2,14 @@
 //! and memory above what the program had before. Each lies in a file and is asked for everything.
 //!
 //! `cargo bench --bench hostile -- [NAME]` prints a line for each and fails over 2 s or 128 MB.
+//! With `--peers` mail-parser, mailparse and Python's email read the same messages, each in a
+//! process of its own, and it prints a table.
 #![allow(clippy::disallowed_methods, reason = "it writes its messages")]
 
 #[path = "../tests/support/bombs.rs"]
 mod bombs;
+#[path = "peers/hostile.rs"]
+mod peers;
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +24,12 @@ const MOST_TIME: Duration = Duration::from_secs(2);
 const MOST_MEMORY: usize = 128_000_000;
 
 fn main() {
+    if std::env::args().any(|word| word == "--one") {
+        return peers::read_one(&MEMORY);
+    }
+    if std::env::args().any(|word| word == "--peers") {
+        return peers::compare();
+    }
     let wanted = std::env::args()
         .skip(1)
         .find(|word| !word.starts_with("--"));
