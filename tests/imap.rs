@@ -878,7 +878,7 @@ fn a_user_name_that_is_no_address_needs_one() {
 #[cfg(target_os = "linux")]
 mod beside_dovecot {
     use super::*;
-    use crate::dovecot::Dovecot;
+    use super::dovecot::Dovecot;
 
     fn server(dovecot: &Dovecot) -> MailServer {
         let roots = Roots::Only(dovecot.certificate());

@@ -53,7 +53,7 @@ impl Dovecot {
             std::fs::create_dir_all(at(name)).unwrap();
         }
         run("chown", &["-R", "nobody", &at("home")]);
-        crate::certificate::certificate(dir.path());
+        super::certificate::certificate(dir.path());
         std::fs::write(at("keys/default/HS256/default"), TOKEN_KEY).unwrap();
         let (uid, gid) = (run("id", &["-u", "nobody"]), run("id", &["-g", "nobody"]));
         let user = |name: &str| {
