@@ -287,9 +287,43 @@ mod tests {
             let data = std::fs::read(&path).unwrap();
             let done = std::panic::catch_unwind(|| run(&data));
             assert!(done.is_ok(), "{}", path.display());
+            // The fuzzer itself runs for an hour before a release; this is what there is time for.
+            let mut random = fastrand::Rng::with_seed(20_261_127 + count);
+            for number in 0..CHANGED {
+                let changed = changed(&data, &mut random);
+                let done = std::panic::catch_unwind(|| run(&changed));
+                assert!(
+                    done.is_ok(),
+                    "{} changed: {number}: {changed:?}",
+                    path.display()
+                );
+            }
             count += 1;
         }
         assert!(count > 0, "{} is empty", dir.display());
+    }
+
+    /// So many changed forms of each file are tried.
+    const CHANGED: usize = 8;
+
+    /// A few bytes become others, come, or go.
+    fn changed(data: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
+        let mut data = data.to_vec();
+        for _ in 0..random.usize(1..6) {
+            let at = random.usize(0..=data.len());
+            let end = (at + random.usize(0..8)).min(data.len());
+            let byte = *random.choice(b"\0\r\n :;=?\"-<>@,.\xff\xe9a0").unwrap();
+            match random.u32(0..4) {
+                0 if at < data.len() => data[at] ^= 1 << random.u32(0..8),
+                1 => drop(data.drain(at..end)),
+                2 => data.insert(at, byte),
+                _ => {
+                    let copied = data[at..end].to_vec();
+                    data.splice(at..at, copied);
+                }
+            }
+        }
+        data
     }
 
     #[test]

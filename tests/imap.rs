@@ -877,8 +877,8 @@ fn a_user_name_that_is_no_address_needs_one() {
 
 #[cfg(target_os = "linux")]
 mod beside_dovecot {
-    use super::*;
     use super::dovecot::Dovecot;
+    use super::*;
 
     fn server(dovecot: &Dovecot) -> MailServer {
         let roots = Roots::Only(dovecot.certificate());
