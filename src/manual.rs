@@ -18,8 +18,14 @@ pub mod reading {}
 #[doc = include_str!("../docs/recipes.md")]
 pub mod recipes {}
 
+#[doc = include_str!("../docs/reliability.md")]
+pub mod reliability {}
+
 #[doc = include_str!("../docs/servers.md")]
 pub mod servers {}
+
+#[doc = include_str!("../docs/states.md")]
+pub mod states {}
 
 #[doc = include_str!("../docs/stores.md")]
 pub mod stores {}
