@@ -17,12 +17,13 @@ use crate::{
     MailServer, NewMail, Outcome, RelayMessage, Reply, Report, Session, Transport, Writer,
 };
 
-const FAULTS: [Fault; 6] = [
+const FAULTS: [Fault; 7] = [
     Fault::Before(Other),
     Fault::Before(StorageFull),
     Fault::After(Other),
     Fault::Lasting(Other),
     Fault::Syncs(Other),
+    Fault::Full,
     Fault::Crash,
 ];
 

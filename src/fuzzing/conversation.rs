@@ -17,7 +17,7 @@ struct Server {
 /// Pieces of `data`, each after something was heard; then it goes. `{tag}` is the first word of
 /// what was heard last.
 fn talk(mut stream: TcpStream, data: &[u8]) {
-    let _ = stream.set_read_timeout(Some(Duration::from_millis(50)));
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(10)));
     let mut heard = [0; 4096];
     let mut tag = Vec::new();
     for piece in data.split(|&byte| byte == 0xff) {

@@ -11,7 +11,7 @@ fn p4_whoever_is_killed_at_any_time_loses_nothing_for_others() {
     let seed = 20_261_127;
     let mut random = fastrand::Rng::with_seed(seed);
     let (count, mut cut_short) = (runs(150, 10_000), 0);
-    let roles = ["deliver and delete", "send", "deliver and delete", "delete"];
+    let roles = ["deliver and delete", "send", "relay", "delete"];
     // As long as they take here, when nobody kills them.
     let times = roles.map(|role| {
         let root = prepare(role);

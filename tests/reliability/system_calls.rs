@@ -49,7 +49,7 @@ fn count(role: &str, call: &str) -> usize {
 /// Runs each program with the n-th of each call treated so; how many runs it took.
 fn at_each_call(treatment: &str, step: usize) -> usize {
     let mut done = 0;
-    for role in ["send", "deliver", "delete", "read"] {
+    for role in ["send", "deliver", "delete", "read", "relay"] {
         for call in CALLS {
             let most = count(role, call);
             for n in (1..=most).step_by(step) {

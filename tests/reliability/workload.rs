@@ -7,8 +7,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
-use cdonts::{MailServer, NewMail, Writer};
+use cdonts::{MailServer, NewMail, Outcome, RelayMessage, Reply, Report, Transport, Writer};
 
 use super::support::{Root, messages, role, simple};
 
@@ -40,6 +41,7 @@ fn program() {
         "read" => read(&root),
         "delete" => delete(&root),
         "deliver and delete" => deliver(&root).and_then(|()| delete(&root)),
+        "relay" => relay(&root),
         "recover" => open(&root).map(drop),
         _ => panic!("there is no program {role}"),
     };
@@ -77,6 +79,96 @@ fn deliver(root: &Path) -> cdonts::Result<()> {
         println!("ok delivered");
     }
     Ok(())
+}
+
+/// Takes what is for an even number, refuses the others, and says what it took.
+#[derive(Clone, Default)]
+struct Sink {
+    taken: Arc<Mutex<Vec<String>>>,
+    /// It is in the program, and not in the check.
+    tells: bool,
+}
+
+impl Transport for Sink {
+    fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
+        let answer = |to: &String| {
+            if to.starts_with(['1', '3', '5', '7', '9']) {
+                return Outcome::Refused(Reply::new(550, "5.1.1", "no such user"));
+            }
+            if self.tells {
+                println!("ok taken {to}");
+            }
+            self.taken.lock().unwrap().push(to.clone());
+            Outcome::Accepted(Reply::new(250, "2.0.0", "ok"))
+        };
+        message.recipients().iter().map(answer).collect()
+    }
+}
+
+fn open_relaying(root: &Path, sink: &Sink) -> cdonts::Result<MailServer> {
+    MailServer::builder()
+        .mailroot(root)
+        .create_directories()
+        .local_domain("example.com")
+        .drop_writer(Writer::Renames)
+        .pickup_writer(Writer::Renames)
+        .relay(sink.clone())
+        .relays_at_once(std::num::NonZero::<usize>::MIN)
+        .open()
+}
+
+fn relay(root: &Path) -> cdonts::Result<()> {
+    let sink = Sink {
+        tells: true,
+        ..Sink::default()
+    };
+    let relayed = open_relaying(root, &sink)?.deliver_now()?;
+    if relayed.problems().is_empty() {
+        println!("ok relayed");
+    }
+    Ok(())
+}
+
+/// Each has its message, at worst twice, or the sender was told, and told once.
+fn check_relayed(root: &Root, told: &HashSet<String>, context: &str) {
+    let sink = Sink::default();
+    let server = open_relaying(root.path(), &sink).unwrap();
+    for _ in 0..3 {
+        assert_eq!(server.deliver_now().unwrap().problems(), [], "{context}");
+    }
+    assert!(server.queue().unwrap().is_empty(), "{context}");
+    assert_eq!(root.files("Queue"), [""; 0], "{context}");
+    let after = sink.taken.lock().unwrap();
+    let mut refused = Vec::new();
+    for message in &messages(&server, "shop@example.com") {
+        let Some(Report::Delivery(report)) = message.report().unwrap() else {
+            panic!("no report: {context}");
+        };
+        refused.extend(
+            report
+                .recipients()
+                .iter()
+                .map(|one| one.address().to_owned()),
+        );
+    }
+    refused.sort();
+    let odd: Vec<_> = (0..MANY)
+        .filter(|number| number % 2 == 1)
+        .map(address)
+        .collect();
+    assert_eq!(refused, odd, "{context}");
+    for to in (0..MANY).filter(|number| number % 2 == 0).map(address) {
+        let before = usize::from(told.contains(&format!("ok taken {to}")));
+        let after = after.iter().filter(|one| **one == to).count();
+        assert!(
+            (1..=2).contains(&(before + after)),
+            "{to}: {before}, {after}, {context}"
+        );
+    }
+}
+
+fn address(number: usize) -> String {
+    format!("{number}@example.net")
 }
 
 fn read(root: &Path) -> cdonts::Result<()> {
@@ -132,6 +224,15 @@ pub(super) fn prepare(role: &str) -> Root {
             );
         }
     }
+    if role == "relay" {
+        let server = open_relaying(root.path(), &Sink::default()).unwrap();
+        for number in 0..MANY {
+            let mail = NewMail::new(&server)
+                .from("shop@example.com")
+                .to(address(number));
+            mail.subject("x").body("Hello.").send().unwrap();
+        }
+    }
     root
 }
 
@@ -175,6 +276,9 @@ pub(super) fn told(output: &Output) -> (HashSet<String>, bool) {
 
 /// Holds what lies there to what was told, as a process finds it that starts now.
 pub(super) fn check(role: &str, root: &Root, told: &HashSet<String>, context: &str) {
+    if role == "relay" {
+        check_relayed(root, told, context);
+    }
     let server = open(root.path()).unwrap();
     let is_told = |what: String| told.contains(&what);
     let subjects = |name: &str| -> Vec<String> {
