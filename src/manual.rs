@@ -3,6 +3,9 @@
 #[doc = include_str!("../docs/conformance.md")]
 pub mod conformance {}
 
+#[doc = include_str!("../docs/cookbook.md")]
+pub mod cookbook {}
+
 #[doc = include_str!("../docs/delivery.md")]
 pub mod delivery {}
 
