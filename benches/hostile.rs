@@ -25,7 +25,7 @@ const MOST_MEMORY: usize = 128_000_000;
 
 fn main() {
     if std::env::args().any(|word| word == "--one") {
-        return peers::read_one(&MEMORY);
+        return peers::read_one(MEMORY);
     }
     if std::env::args().any(|word| word == "--peers") {
         return peers::compare();

@@ -1,7 +1,11 @@
 //! The power is cut after every call, and everything that was not synced may be lost or kept, each
 //! by itself: whatever is left, the next start finds what was promised.
 
-#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+#![allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::disallowed_methods,
+    reason = "tests may write files, and know what they are called"
+)]
 
 mod disk;
 mod states;
@@ -235,7 +239,7 @@ fn what_send_said_yes_to_is_there_after_a_power_cut() {
     recorder.note("sent");
     let disk = recorder.disk();
     let states = each_state(&disk, Scope::All, |step, tree| {
-        check_sent(&disk, step, tree)
+        check_sent(&disk, step, tree);
     });
     shown("W1, a message is sent", &disk, states);
     assert!(states > 100, "{states}");
@@ -305,7 +309,7 @@ fn a_recovery_survives_a_power_cut() {
     drop(open(root.path(), plan.probe()));
     let disk = recorder.disk();
     let states = each_state(&disk, Scope::All, |step, tree| {
-        check_sent(&disk, step, tree)
+        check_sent(&disk, step, tree);
     });
     shown("W1, the recovery", &disk, states);
     assert!(states > 10, "{states}");

@@ -137,7 +137,7 @@ fn strike(client: &mut TcpStream, line: &[u8], fault: Fault) -> bool {
             return false;
         }
         Fault::Endless => {
-            let block = [b'x'; 64 * 1024];
+            let block = vec![b'x'; 64 * 1024];
             for _ in 0..4000 {
                 if client.write_all(&block).is_err() {
                     break;
@@ -310,8 +310,11 @@ fn an_imap_line_that_breaks_anywhere_loses_nothing() {
     );
 }
 
+/// For whom messages were, and what was in them.
+type Taken = Mutex<Vec<(Vec<String>, String)>>;
+
 /// A relay that works, and what it took.
-fn relay() -> (u16, Arc<Mutex<Vec<(Vec<String>, String)>>>) {
+fn relay() -> (u16, Arc<Taken>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let taken = Arc::new(Mutex::new(Vec::new()));
@@ -325,7 +328,7 @@ fn relay() -> (u16, Arc<Mutex<Vec<(Vec<String>, String)>>>) {
     (port, taken)
 }
 
-fn serve(mut out: TcpStream, taken: &Mutex<Vec<(Vec<String>, String)>>) -> Option<()> {
+fn serve(mut out: TcpStream, taken: &Taken) -> Option<()> {
     let mut lines = BufReader::new(out.try_clone().ok()?);
     let mut line = || {
         let mut line = String::new();

@@ -69,7 +69,7 @@ fn measure(reader: &str, path: &Path) -> String {
 }
 
 /// Reads one message by one reader, and says what that took.
-pub(super) fn read_one(memory: &PeakAlloc) {
+pub(super) fn read_one(memory: PeakAlloc) {
     let words: Vec<_> = std::env::args()
         .skip_while(|word| word != "--one")
         .collect();

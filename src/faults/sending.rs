@@ -1,9 +1,12 @@
 //! Sending: a message is with all its recipients or with none, and an error gives the draft back.
 
 use std::io::ErrorKind::Interrupted;
+#[cfg(all(target_os = "linux", not(portable_fs)))]
 use std::path::Path;
 
-use super::{Fixture, at_every_call, count, draft};
+#[cfg(all(target_os = "linux", not(portable_fs)))]
+use super::Fixture;
+use super::{at_every_call, count, draft};
 use crate::fs::Op;
 use crate::fs::double::Fault;
 use crate::{NewMail, Session};

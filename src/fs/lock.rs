@@ -55,7 +55,7 @@ impl Lock {
 #[allow(clippy::disallowed_methods, reason = "tests may write files")]
 mod tests {
     use super::super::double::{Plan, place};
-    use super::super::{Dir, Modes, Op};
+    use super::super::{Dir, Modes, Op, Probe};
 
     /// Its last holder removes the file between our open and our lock, and somebody else makes
     /// another: a lock on the removed one protects nothing.
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_held_lock_is_not_given_again() {
         let root = place();
-        let dir = Dir::open_path(root.path(), Modes::default(), &Default::default()).unwrap();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
         let held = dir.lock("a").unwrap().unwrap();
         assert!(dir.lock("a").unwrap().is_none());
         held.release().unwrap();

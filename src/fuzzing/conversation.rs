@@ -77,13 +77,13 @@ pub fn conversation(data: &[u8]) {
     match protocol % 3 {
         0 => smtp(&Smtp::plain("127.0.0.1").port(server.port).timeout(time)),
         1 => read(
-            MailServer::builder()
+            &MailServer::builder()
                 .inbox(Pop3::plain("127.0.0.1").port(server.port).timeout(time))
                 .open()
                 .unwrap(),
         ),
         _ => read(
-            MailServer::builder()
+            &MailServer::builder()
                 .inbox(Imap::plain("127.0.0.1").port(server.port).timeout(time))
                 .open()
                 .unwrap(),
@@ -106,9 +106,9 @@ fn smtp(smtp: &Smtp) {
     assert_eq!(smtp.send(&message).len(), 2);
 }
 
-fn read(server: MailServer) {
+fn read(server: &MailServer) {
     let credentials = Credentials::password("ann@example.com", "secret");
-    let Ok(session) = Session::logon(&server, credentials) else {
+    let Ok(session) = Session::logon(server, credentials) else {
         return;
     };
     let Ok(messages) = session.inbox().messages() else {

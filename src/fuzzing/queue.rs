@@ -1,5 +1,7 @@
 //! A queue in which anything may lie: nothing ends the delivery, and the others go on.
 
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -44,7 +46,7 @@ pub fn queue(data: &[u8]) {
         .pickup_writer(Writer::Renames)
         .relay(Relay)
         // A state may say that its time comes late; none may say that it never does.
-        .clock(|| SystemTime::now() + Duration::from_secs(3600 * 24 * 365 * 100))
+        .clock(|| SystemTime::now() + Duration::from_hours(24 * 365 * 100))
         .open()
         .unwrap();
     let at = data

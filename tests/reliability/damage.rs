@@ -18,9 +18,12 @@ impl Transport for Relay {
     fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
         let mut got = self.got.lock().unwrap();
         got.extend(message.recipients().iter().cloned());
-        let answer = || match self.defers {
-            true => Outcome::Deferred(Reply::new(451, "4.7.1", "later")),
-            false => Outcome::Accepted(Reply::new(250, "2.0.0", "ok")),
+        let answer = || {
+            if self.defers {
+                Outcome::Deferred(Reply::new(451, "4.7.1", "later"))
+            } else {
+                Outcome::Accepted(Reply::new(250, "2.0.0", "ok"))
+            }
         };
         message.recipients().iter().map(|_| answer()).collect()
     }

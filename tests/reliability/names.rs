@@ -34,7 +34,7 @@ fn p8_odd_names_are_listed_and_can_be_deleted() {
     for (number, name) in odd_names().iter().enumerate() {
         let path = root.join("Drop").join(name);
         let to = ["jane@example.com", "joe@example.com"];
-        std::fs::write(path, simple(&to[..1 + number % 2], &format!("{number}"))).unwrap();
+        std::fs::write(path, simple(&to[..=number % 2], &format!("{number}"))).unwrap();
     }
     let count = odd_names().len();
     let server = root.server();
