@@ -9,6 +9,9 @@ pub mod cookbook {}
 #[doc = include_str!("../docs/delivery.md")]
 pub mod delivery {}
 
+#[doc = include_str!("../docs/moving.md")]
+pub mod moving {}
+
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 

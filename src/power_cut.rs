@@ -79,7 +79,7 @@ fn each_state(disk: &Disk, scope: Scope, mut check: impl FnMut(usize, &Tree)) ->
             let mut random = fastrand::Rng::with_seed(seed);
             let mut count = 0;
             // Where fewer states exist than are asked for, this ends all the same.
-            for _ in 0..states * 4 {
+            for _ in 0..states * 40 {
                 let step = random.usize(0..=disk.steps());
                 // Each share of what is lost is as likely as any other, so that both ends of it,
                 // where most is lost or hardly anything, are looked at as well.
