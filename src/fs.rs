@@ -7,6 +7,7 @@
 //! It trusts no name: nothing is opened through a link, nothing but regular files is read, and no
 //! file is ever replaced. It syncs only when asked to: who must sync what is said at each caller.
 
+mod condition;
 #[cfg(test)]
 pub(crate) mod double;
 mod failure;

@@ -121,7 +121,9 @@ pub use received::Received;
 pub use recipients::{Recipient, RecipientType, Recipients};
 pub use report::{Action, AutoReply, DeliveryReport, ReadReport, RecipientStatus, Report};
 pub use sent::Sent;
-pub use server::{Delivery, Durability, MailServer, MailServerBuilder, ScanProgress};
+pub use server::{
+    Delivery, Durability, Finding, FindingKind, MailServer, MailServerBuilder, ScanProgress,
+};
 pub use session::Session;
 #[cfg(feature = "imap")]
 pub use store::Imap;

@@ -2,6 +2,7 @@
 
 mod background;
 mod builder;
+mod check;
 mod progress;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use background::Delivery;
 pub use builder::{Durability, MailServerBuilder};
+pub use check::{Finding, FindingKind};
 pub(crate) use progress::Progress;
 pub use progress::ScanProgress;
 

@@ -172,6 +172,14 @@ impl Handle {
         }
     }
 
+    pub(super) fn renames_safely(&self, name: &OsStr, new: &OsStr) -> io::Result<bool> {
+        match rustix::fs::renameat_with(&self.0, name, &self.0, new, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::INVAL | Errno::NOSYS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     pub(super) fn replace(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, name, &to.0, new)?)
     }

@@ -167,6 +167,10 @@ impl DropStore {
         })
     }
 
+    pub(crate) fn writer(&self) -> Writer {
+        self.settling.writer()
+    }
+
     pub(crate) fn root(&self) -> &Dir {
         &self.root
     }

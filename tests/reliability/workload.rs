@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use cdonts::{MailServer, NewMail, Outcome, RelayMessage, Reply, Report, Transport, Writer};
 
@@ -105,7 +106,8 @@ impl Transport for Sink {
     }
 }
 
-fn open_relaying(root: &Path, sink: &Sink) -> cdonts::Result<MailServer> {
+/// A server whose clock is so many hours ahead: what was deferred is due then.
+fn open_relaying(root: &Path, sink: &Sink, hours: u64) -> cdonts::Result<MailServer> {
     MailServer::builder()
         .mailroot(root)
         .create_directories()
@@ -113,6 +115,7 @@ fn open_relaying(root: &Path, sink: &Sink) -> cdonts::Result<MailServer> {
         .drop_writer(Writer::Renames)
         .pickup_writer(Writer::Renames)
         .relay(sink.clone())
+        .clock(move || SystemTime::now() + Duration::from_hours(hours))
         .relays_at_once(std::num::NonZero::<usize>::MIN)
         .open()
 }
@@ -122,7 +125,7 @@ fn relay(root: &Path) -> cdonts::Result<()> {
         tells: true,
         ..Sink::default()
     };
-    let relayed = open_relaying(root, &sink)?.deliver_now()?;
+    let relayed = open_relaying(root, &sink, 0)?.deliver_now()?;
     if relayed.problems().is_empty() {
         println!("ok relayed");
     }
@@ -132,8 +135,9 @@ fn relay(root: &Path) -> cdonts::Result<()> {
 /// Each has its message, at worst twice, or the sender was told, and told once.
 fn check_relayed(root: &Root, told: &HashSet<String>, context: &str) {
     let sink = Sink::default();
-    let server = open_relaying(root.path(), &sink).unwrap();
-    for _ in 0..3 {
+    let mut server = open_relaying(root.path(), &sink, 0).unwrap();
+    for hours in [0, 1, 8] {
+        server = open_relaying(root.path(), &sink, hours).unwrap();
         assert_eq!(server.deliver_now().unwrap().problems(), [], "{context}");
     }
     assert!(server.queue().unwrap().is_empty(), "{context}");
@@ -225,7 +229,7 @@ pub(super) fn prepare(role: &str) -> Root {
         }
     }
     if role == "relay" {
-        let server = open_relaying(root.path(), &Sink::default()).unwrap();
+        let server = open_relaying(root.path(), &Sink::default(), 0).unwrap();
         for number in 0..MANY {
             let mail = NewMail::new(&server)
                 .from("shop@example.com")
