@@ -173,46 +173,31 @@ fn what_a_removal_left_behind_is_judged_by_what_it_had_judged() {
     assert_eq!(root.files("State/removing"), [""; 0]);
 }
 
+/// On a disk that has no room for a directory a file is judged in `removing` itself.
+#[cfg(unix)]
 #[test]
-fn eight_processes_delete_the_same_shared_files() {
-    const TEST: &str = "eight_processes_delete_the_same_shared_files";
-    let addresses: Vec<_> = (0..4).map(|n| format!("user{n}@example.com")).collect();
-    if let Some((address, dir)) = role() {
-        let server = cdonts::MailServer::builder()
-            .mailroot(dir)
-            .drop_writer(cdonts::Writer::Renames)
-            .open()
-            .unwrap();
-        messages(&server, &address).delete_all().unwrap();
-        return;
-    }
+fn what_a_removal_on_a_full_disk_left_behind_is_judged_too() {
+    use std::os::unix::fs::MetadataExt;
     let root = Root::new();
-    let all: Vec<_> = addresses.iter().map(String::as_str).collect();
-    for number in 0..40 {
-        root.write(&format!("Drop/{number}.eml"), simple(&all, "shared"));
+    for dir in ["locks", "staging", "committed", "removing", "marks"] {
+        root.dir(&format!("State/{dir}"));
     }
-    root.write(
-        "Drop/kept.eml",
-        iis_file(&["kept@example.com"], "Subject: kept\r\n\r\n"),
-    );
-    // Each address from two processes, some of which are killed on their way.
-    let mut processes: Vec<_> = addresses
-        .iter()
-        .chain(&addresses)
-        .map(|address| in_other_process(TEST, address, root.path()))
-        .collect();
-    for (number, process) in processes.iter_mut().take(4).enumerate() {
-        std::thread::sleep(Duration::from_millis(7 * number as u64));
-        let _ = process.kill();
-    }
-    for process in &mut processes {
-        process.wait().unwrap();
-    }
-    let server = root.server();
-    for address in &addresses {
-        assert_eq!(messages(&server, address).len(), 0, "{address}");
-    }
-    assert_eq!(root.files("Drop"), ["kept.eml"]);
-    assert_eq!(root.files("State/removing"), [""; 0]);
-    assert_eq!(root.files("State/staging"), [""; 0]);
+    let leave = |name: &str, right: bool| {
+        let path = root.write(name, simple(&["jane@example.com"], name));
+        let state = std::fs::metadata(&path).unwrap();
+        let modified = i128::from(state.mtime()) * 1_000_000_000 + i128::from(state.mtime_nsec());
+        let size = state.size() + u64::from(!right);
+        let id = "0123456789abcdef0123456789abcdef";
+        let new = format!("State/removing/flat_{size}_{modified}_{}_{id}.eml", state.ino());
+        std::fs::rename(path, root.join(new)).unwrap();
+    };
+    leave("right", true);
+    leave("wrong", false);
+    root.write("State/removing/somebody's", "");
+    assert_eq!(subjects(&root.server(), "jane@example.com"), ["wrong"]);
+    // What it was called is not known any more, but what it is.
+    let back = root.only_file("Drop");
+    assert!(back.contains("Subject: wrong"));
+    assert!(root.files("Drop")[0].ends_with(".eml"));
+    assert_eq!(root.files("State/removing"), ["somebody's"]);
 }
