@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use cdonts::{ErrorKind, Profile};
-use support::{Root, iis_file, in_other_process, messages, only, reader, role, simple, subjects};
+use support::{Root, messages, only, reader, simple, subjects};
 
 #[test]
 fn a_shared_file_stays_for_the_other_until_he_deletes_it_too() {
