@@ -188,7 +188,10 @@ fn what_a_removal_on_a_full_disk_left_behind_is_judged_too() {
         let modified = i128::from(state.mtime()) * 1_000_000_000 + i128::from(state.mtime_nsec());
         let size = state.size() + u64::from(!right);
         let id = "0123456789abcdef0123456789abcdef";
-        let new = format!("State/removing/flat_{size}_{modified}_{}_{id}.eml", state.ino());
+        let new = format!(
+            "State/removing/flat_{size}_{modified}_{}_{id}.eml",
+            state.ino()
+        );
         std::fs::rename(path, root.join(new)).unwrap();
     };
     leave("right", true);

@@ -329,6 +329,48 @@ fn an_answer_that_cannot_be_understood_costs_no_other_message() {
     assert_eq!(second.delete().unwrap_err().kind(), ErrorKind::Network);
 }
 
+/// Beside a whole answer one of another message that cannot be understood costs nothing; and one of
+/// another message is none about this one.
+#[test]
+fn an_answer_is_about_the_message_that_was_asked_for() {
+    let bad = |uid: u32| format!("* 2 FETCH (UID {uid} RFC822.SIZE nonsense)\r\n");
+    let ok = "{tag} OK x\r\n";
+    let mut steps = begin("X");
+    steps.extend([
+        examine(1, 3),
+        search(" 7"),
+        answer("UID FETCH 7", &(fields(1, 7) + &bad(8) + ok)),
+        answer("UID FETCH 7", &(size(1, 7) + &bad(8) + ok)),
+        body(7),
+        Step::Stall,
+    ]);
+    let script = Script::new(vec![steps]);
+    let session = log_on(imap(&script)).unwrap();
+    let message = only(&session);
+    assert_eq!(
+        (message.subject(), message.text().unwrap().as_str()),
+        ("one", "Hello.\r\n")
+    );
+
+    let mut steps = begin("X");
+    steps.extend([
+        examine(1, 3),
+        search(" 7"),
+        answer("UID FETCH 7", &(fields(2, 9) + &bad(7) + ok)),
+        answer("UID FETCH 7", &(size(2, 9) + &bad(7) + ok)),
+    ]);
+    for _ in 0..3 {
+        steps.push(answer("UID FETCH 7", &(fields(2, 9) + &bad(7) + ok)));
+        steps.push(answer("UID SEARCH UID 7", &format!("* SEARCH 7\r\n{ok}")));
+    }
+    steps.push(Step::Stall);
+    let script = Script::new(vec![steps]);
+    let session = log_on(imap(&script)).unwrap();
+    let message = only(&session);
+    assert_eq!(message.subject(), "");
+    assert_eq!(message.text().unwrap_err().kind(), ErrorKind::Network);
+}
+
 #[test]
 fn nothing_is_marked_and_nothing_of_others_is_removed() {
     for (capabilities, last) in [

@@ -288,6 +288,49 @@ mod tests {
         }
     }
 
+    /// Minutes east of Greenwich, by their names in RFC 5322 and in the mail of the world.
+    #[test]
+    fn zones_have_their_names() {
+        for (name, minutes) in [
+            ("EST", -300),
+            ("EDT", -240),
+            ("CST", -360),
+            ("CDT", -300),
+            ("MST", -420),
+            ("MDT", -360),
+            ("PST", -480),
+            ("PDT", -420),
+            ("AKST", -540),
+            ("AKDT", -480),
+            ("HST", -600),
+            ("AST", -240),
+            ("ADT", -180),
+            ("NST", -210),
+            ("NDT", -150),
+            ("BRT", -180),
+            ("WET", 0),
+            ("BST", 60),
+            ("CET", 60),
+            ("CEST", 120),
+            ("EET", 120),
+            ("EEST", 180),
+            ("MSK", 180),
+            ("IST", 330),
+            ("SGT", 480),
+            ("JST", 540),
+            ("AEST", 600),
+            ("AEDT", 660),
+            ("NZST", 720),
+            ("NZDT", 780),
+        ] {
+            let of = |zone: &str| parse(format!("24 Nov 2026 12:00:00 {zone}").as_bytes()).unwrap();
+            let sign = if minutes < 0 { '-' } else { '+' };
+            let offset = i32::abs(minutes);
+            let number = format!("{sign}{:02}{:02}", offset / 60, offset % 60);
+            assert_eq!(of(name), of(&number), "{name}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn any_text_ends(text in "[0-9a-zA-Z:+, /.()-]{0,40}") {
