@@ -117,6 +117,31 @@ fn a_server_that_cannot_be_reached_is_a_network_error() {
     assert_eq!(error.kind(), ErrorKind::Network);
     assert_eq!(error.cdo_code(), CdoCode::NetworkError);
     assert!(error.is_transient());
+    assert!(
+        error.to_string().contains(&format!("127.0.0.1:{port}")),
+        "{error}"
+    );
+}
+
+/// A state directory that somebody made, or in which nothing was ever noted.
+#[test]
+fn a_state_directory_in_which_nothing_is_noted_is_good() {
+    let reads = lists("1 a\r\n", "1 9\r\n", vec![top(), retr(), hear("QUIT")]);
+    let script = Script::new(vec![only_log_on(), reads]);
+    let state = tempfile::tempdir().unwrap();
+    let server = MailServer::builder()
+        .inbox(pop3(&script))
+        .state_dir(state.path())
+        .open()
+        .unwrap();
+    let session = Session::logon(&server, Credentials::password(WHO, SECRET)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    assert_eq!(
+        (message.subject(), message.text().unwrap().as_str()),
+        ("one", "Hello.\r\n")
+    );
+    session.logoff();
+    script.finish();
 }
 
 #[test]
