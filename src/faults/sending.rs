@@ -200,3 +200,38 @@ fn a_signal_changes_nothing() {
         },
     );
 }
+
+/// Somebody has taken the name of a copy in Drop: his file stays, and the copy comes under another.
+/// If it is the copy itself, by a second link, it is there already.
+#[cfg(unix)]
+#[test]
+fn a_name_that_is_taken_costs_neither_file() {
+    for is_same in [false, true] {
+        let fixture = super::Fixture::new();
+        let server = fixture.watched();
+        let (committed, to) = (fixture.path("State/committed"), fixture.path("Drop"));
+        fixture.plan.observe(move |op, path| {
+            if op != crate::fs::Op::Rename || path.parent() != Some(&committed) {
+                return;
+            }
+            for copy in std::fs::read_dir(path.join("drop")).unwrap() {
+                let copy = copy.unwrap();
+                let taken = to.join(copy.file_name());
+                if is_same {
+                    std::fs::hard_link(copy.path(), taken).unwrap();
+                } else {
+                    std::fs::write(taken, "somebody's").unwrap();
+                }
+            }
+        });
+        let sent = draft(&server, "jane@example.com").send().unwrap();
+        assert_eq!(sent.pending(), []);
+        for address in ["jane@example.com", "blind@example.com"] {
+            assert_eq!(count(&server, address), 1, "{address} {is_same}");
+        }
+        let files = fixture.contents("Drop");
+        let others = files.iter().filter(|file| *file == "somebody's").count();
+        assert_eq!((files.len(), others), if is_same { (2, 0) } else { (4, 2) });
+        fixture.assert_state_is_clean("taken");
+    }
+}
