@@ -177,6 +177,7 @@ impl Handle {
         let mut options = options();
         options.read(true).write(true).create(true).truncate(false);
         private(&mut options);
+        without_waiting(&mut options);
         let path = self.0.join(name);
         let file = options.open(&path)?;
         // Only its maker can; whoever opens it later finds the mode set.

@@ -150,9 +150,9 @@ impl MailServer {
 /// As long as a file that is being written stands still at most.
 const GROWING: Duration = Duration::from_secs(1);
 /// A Pickup that is emptied is emptied within this time.
-const PICKED_UP: Duration = Duration::from_secs(600);
+const PICKED_UP: Duration = Duration::from_mins(10);
 /// What is sent is in its place within this time.
-const FINISHED: Duration = Duration::from_secs(60);
+const FINISHED: Duration = Duration::from_mins(1);
 /// Clocks may differ so much: one second is the grain of some file systems.
 const SKEW: Duration = Duration::from_secs(2);
 const LEAST_OCTETS: u64 = 100_000_000;
