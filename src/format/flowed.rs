@@ -66,6 +66,8 @@ mod tests {
             assert_eq!(read.as_deref(), Some(expected), "{text:?}");
         }
         assert_eq!(unfold(&">\n".repeat(9), false, 20), None);
+        assert_eq!(unfold("four", false, 4).as_deref(), Some("four"));
+        assert_eq!(unfold("four", false, 3), None);
     }
 
     proptest::proptest! {

@@ -312,3 +312,18 @@ macro_rules! settings {
     };
 }
 pub(super) use settings;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_follows_from_the_security_unless_it_is_set() {
+        let mut endpoint = Endpoint::new("host".to_owned(), (995, 110), Security::Implicit);
+        assert_eq!(endpoint.to_string(), "host:995");
+        endpoint.security = Security::StartTls;
+        assert_eq!(endpoint.to_string(), "host:110");
+        endpoint.set_port(1100);
+        assert_eq!(endpoint.to_string(), "host:1100");
+    }
+}
