@@ -63,8 +63,10 @@ impl Fault {
     }
 }
 
-/// As long as a client waits in these tests.
+/// As long as a client waits on a broken line.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// And on a good one, however slow the machine is.
+const LONG: Duration = Duration::from_secs(20);
 
 /// Stands before a server on loopback. The fault strikes once; before and after it the line is good.
 struct Broken {
@@ -258,21 +260,19 @@ fn check_mailbox(server: &MailServer, deleted: Option<bool>, context: &str) {
 fn break_mailbox(
     name: &str,
     port: impl Fn(&Dovecot) -> u16,
-    open: impl Fn(u16) -> cdonts::MailServerBuilder,
+    open: impl Fn(u16, Duration) -> cdonts::MailServerBuilder,
 ) {
     let Some(dovecot) = Dovecot::start() else {
         return;
     };
     let state = tempfile::tempdir().unwrap();
-    let server = |port: u16| {
-        open(port)
-            .state_dir(state.path().join("State"))
-            .open()
-            .unwrap()
+    let server = |port: u16, time| {
+        let builder = open(port, time).state_dir(state.path().join("State"));
+        builder.open().unwrap()
     };
     fill(&dovecot);
     let whole = Broken::new(port(&dovecot), usize::MAX, Fault::CutBefore);
-    let done = use_mailbox(&server(whole.port), Fault::CutBefore, "a good line");
+    let done = use_mailbox(&server(whole.port, LONG), Fault::CutBefore, "a good line");
     assert_eq!(done, Some(true));
     let lines = whole.lines.load(Ordering::Relaxed);
     assert!(lines > 10, "{lines}");
@@ -280,8 +280,8 @@ fn break_mailbox(
         fill(&dovecot);
         let context = format!("{name}: line {at} {fault:?}");
         let broken = Broken::new(port(&dovecot), at, fault);
-        let deleted = use_mailbox(&server(broken.port), fault, &context);
-        check_mailbox(&server(port(&dovecot)), deleted, &context);
+        let deleted = use_mailbox(&server(broken.port, PATIENCE), fault, &context);
+        check_mailbox(&server(port(&dovecot), LONG), deleted, &context);
     });
     println!("network: {name}: {count} runs over {lines} lines");
 }
@@ -291,8 +291,8 @@ fn a_pop3_line_that_breaks_anywhere_loses_nothing() {
     break_mailbox(
         "POP3",
         |dovecot| dovecot.pop3,
-        |port| {
-            let pop3 = Pop3::plain("127.0.0.1").port(port).timeout(PATIENCE);
+        |port, time| {
+            let pop3 = Pop3::plain("127.0.0.1").port(port).timeout(time);
             MailServer::builder().inbox(pop3)
         },
     );
@@ -303,8 +303,8 @@ fn an_imap_line_that_breaks_anywhere_loses_nothing() {
     break_mailbox(
         "IMAP",
         |dovecot| dovecot.imap,
-        |port| {
-            let imap = Imap::plain("127.0.0.1").port(port).timeout(PATIENCE);
+        |port, time| {
+            let imap = Imap::plain("127.0.0.1").port(port).timeout(time);
             MailServer::builder().inbox(imap)
         },
     );
@@ -381,7 +381,7 @@ fn sender(root: &Root, port: u16, hours: &Arc<AtomicU64>) -> MailServer {
         .local_domain("example.com")
         .pickup_writer(Writer::Renames)
         .drop_writer(Writer::Renames)
-        .relay(Smtp::plain("127.0.0.1").port(port).timeout(PATIENCE))
+        .relay(Smtp::plain("127.0.0.1").port(port).timeout(PATIENCE * 3))
         .clock(move || {
             SystemTime::now() + Duration::from_secs(hours.load(Ordering::Relaxed) * 3600)
         })
