@@ -30,6 +30,15 @@ fn open(root: &Path, probe: Probe) -> MailServer {
     builder.open().unwrap()
 }
 
+/// Takes away what was sent: the directories it was sent by stay.
+fn empty(root: &Path) {
+    for dir in ["Drop", "Pickup"] {
+        for file in std::fs::read_dir(root.join(dir)).unwrap() {
+            std::fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    }
+}
+
 /// How many different states were looked at.
 fn shown(workload: &str, disk: &Disk, states: usize) {
     println!(
@@ -298,11 +307,7 @@ fn a_recovery_survives_a_power_cut() {
     };
     let (root, plan) = (place(), Plan::new());
     left.build(root.path());
-    for dir in ["Drop", "Pickup"] {
-        for file in std::fs::read_dir(root.path().join(dir)).unwrap() {
-            std::fs::remove_file(file.unwrap().path()).unwrap();
-        }
-    }
+    empty(root.path());
     let recorder = Recorder::new(root.path(), &plan);
     // It was told as sent before.
     recorder.note("sent");

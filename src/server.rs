@@ -3,6 +3,7 @@
 mod background;
 mod builder;
 mod check;
+mod finding;
 mod progress;
 
 use std::fmt;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use background::Delivery;
 pub use builder::{Durability, MailServerBuilder};
-pub use check::{Finding, FindingKind};
+pub use finding::{Finding, FindingKind};
 pub(crate) use progress::Progress;
 pub use progress::ScanProgress;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::disk::{Disk, Recorder, Tree};
-use super::{ATTACHED, Scope, each_state, send, shown, texts};
+use super::{ATTACHED, Scope, each_state, empty, open, send, shown, texts};
 use crate::fs::Probe;
 use crate::fs::double::{Plan, place};
 use crate::{MailServer, NewMail, Outcome, RelayMessage, Reply, Session, Transport, Writer};
@@ -107,21 +107,13 @@ fn is_claim(path: &str) -> bool {
     path.contains("/claim/")
 }
 
-fn open(root: &Path, probe: Probe) -> MailServer {
-    super::open(root, probe)
-}
-
 #[test]
 fn each_state_of_sending_is_left_by_a_cut_and_ends_as_the_table_says() {
     let (root, plan) = (place(), Plan::new());
     let server = open(root.path(), plan.probe());
     // The directories are there, as they are after the first message.
     send(&server).unwrap();
-    for dir in ["Drop", "Pickup"] {
-        for file in std::fs::read_dir(root.path().join(dir)).unwrap() {
-            std::fs::remove_file(file.unwrap().path()).unwrap();
-        }
-    }
+    empty(root.path());
     let recorder = Recorder::new(root.path(), &plan);
     send(&server).unwrap();
     let disk = recorder.disk();
@@ -169,11 +161,7 @@ fn each_state_of_a_claim_is_left_by_a_cut_and_ends_as_the_table_says() {
     let (root, plan) = (place(), Plan::new());
     let server = open(root.path(), plan.probe());
     send(&server).unwrap();
-    for dir in ["Drop", "Pickup"] {
-        for file in std::fs::read_dir(root.path().join(dir)).unwrap() {
-            std::fs::remove_file(file.unwrap().path()).unwrap();
-        }
-    }
+    empty(root.path());
     let text = "X-Sender: app@example.com\r\nX-Receiver: jane@example.com\r\n\
         X-Receiver: joe@example.com\r\nX-Receiver: far@example.net\r\n\r\nbody\r\n";
     std::fs::write(root.path().join("Pickup/claim.eml"), text).unwrap();

@@ -2,90 +2,15 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fmt;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::MailServer;
+use super::finding::{Finding, FindingKind};
 use crate::delivery::Spool;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::fs::{Dir, Stamp};
 use crate::state::new_id;
 use crate::store::settle::Writer;
-
-/// What a [`Finding`] is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FindingKind {
-    /// The file system cannot rename without replacing.
-    Rename,
-    /// Directories between which files are moved are on several file systems.
-    FileSystems,
-    /// Somebody may do more, or this program less, than is good.
-    Rights,
-    /// The profile does not fit what lies in the drop.
-    Profile,
-    /// The clocks of this machine and of the file system differ.
-    Clock,
-    /// There is hardly any room left.
-    Space,
-    /// Files grow under the name under which they are read.
-    Writer,
-    /// Nobody takes what is put into Pickup.
-    Pickup,
-    /// What was sent is not in its place yet.
-    Unfinished,
-    /// Files of the drop cannot be read.
-    Unreadable,
-}
-
-/// One thing that is wrong with a set-up; see [`MailServer::check`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    kind: FindingKind,
-    text: String,
-    advice: &'static str,
-    path: PathBuf,
-}
-
-impl Finding {
-    fn new(kind: FindingKind, path: &Path, text: impl Into<String>, advice: &'static str) -> Self {
-        Self {
-            kind,
-            text: text.into(),
-            advice,
-            path: path.to_path_buf(),
-        }
-    }
-
-    /// What it is about.
-    pub fn kind(&self) -> FindingKind {
-        self.kind
-    }
-
-    /// What is wrong, in one line.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// What to do about it, in one line.
-    pub fn advice(&self) -> &str {
-        self.advice
-    }
-
-    /// The directory or file that it is about.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display().to_string();
-        let path = path.replace(|c: char| c.is_control(), " ");
-        write!(f, "{path}: {}; {}", self.text, self.advice)
-    }
-}
 
 impl MailServer {
     /// Looks for what would lose, leak or hold up mail: rights, file systems, the profile, the clock,
@@ -225,33 +150,11 @@ fn check_state(spool: &Spool, findings: &mut Vec<Finding>) -> Result<()> {
     let Some(dirs) = spool.state.existing()? else {
         return Ok(());
     };
-    let root = &dirs.root;
-    if root.rights()?.is_none_or(|rights| rights.can_write) {
-        let (one, other) = (format!("check-{}", new_id()), format!("check-{}", new_id()));
-        if !root.renames_safely(&one, &other)? {
-            findings.push(Finding::new(
-                FindingKind::Rename,
-                root.path(),
-                "its file system cannot rename without replacing, as on NFS: two programs that \
-                 give files one name at once can lose one",
-                "use a local file system, or let no other program write into the Drop",
-            ));
-        }
-        drop(root.create(&one)?);
-        let made = root.stat(&one)?.stamp.modified();
-        root.remove(&one)?;
-        let now = SystemTime::now();
-        let skew = now
-            .duration_since(made)
-            .or_else(|_| made.duration_since(now));
-        if skew.is_ok_and(|skew| skew > SKEW) {
-            findings.push(Finding::new(
-                FindingKind::Clock,
-                root.path(),
-                "the clock of its file system and that of this machine differ by more than two \
-                 seconds: new messages may be seen late",
-                "set both clocks by NTP",
-            ));
+    if dirs.root.rights()?.is_none_or(|rights| rights.can_write) {
+        match try_out(&dirs.root, findings) {
+            // That is found too, and must not hide the rest.
+            Err(error) if error.kind() == ErrorKind::DiskFull => {}
+            tried => tried?,
         }
     }
     for id in dirs.committed.all_names()? {
@@ -264,6 +167,37 @@ fn check_state(spool: &Spool, findings: &mut Vec<Finding>) -> Result<()> {
                 "open a server that has its Drop, Pickup and queue, and see `deliver_now` for why",
             ));
         }
+    }
+    Ok(())
+}
+
+/// What can be known of a directory by making a file in it alone.
+fn try_out(root: &Dir, findings: &mut Vec<Finding>) -> Result<()> {
+    let (one, other) = (format!("check-{}", new_id()), format!("check-{}", new_id()));
+    if !root.renames_safely(&one, &other)? {
+        findings.push(Finding::new(
+            FindingKind::Rename,
+            root.path(),
+            "its file system cannot rename without replacing, as on NFS: two programs that give \
+             files one name at once can lose one",
+            "use a local file system, or let no other program write into the Drop",
+        ));
+    }
+    drop(root.create(&one)?);
+    let made = root.stat(&one)?.stamp.modified();
+    root.remove(&one)?;
+    let now = SystemTime::now();
+    let skew = now
+        .duration_since(made)
+        .or_else(|_| made.duration_since(now));
+    if skew.is_ok_and(|skew| skew > SKEW) {
+        findings.push(Finding::new(
+            FindingKind::Clock,
+            root.path(),
+            "the clock of its file system and that of this machine differ by more than two \
+             seconds: new messages may be seen late",
+            "set both clocks by NTP",
+        ));
     }
     Ok(())
 }

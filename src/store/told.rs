@@ -7,7 +7,7 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::mailbox::Waiter;
-use crate::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use crate::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 
 /// Where the system tells of changes, a look is taken this often nevertheless.
 const SELDOM: Duration = Duration::from_secs(5);
@@ -20,15 +20,19 @@ pub(crate) struct Told {
     watcher: Option<RecommendedWatcher>,
 }
 
-/// One hint that waits is enough: what it leads to is a look at everything.
-fn hint(tell: &SyncSender<()>) {
-    let _ = tell.try_send(());
+/// How hints come. One that waits is enough: what it leads to is a look at everything.
+fn channel() -> (impl Fn() + Clone + Send + 'static, Receiver<()>) {
+    let (tell, hints) = sync_channel(1);
+    let hint = move || {
+        let _ = tell.try_send(());
+    };
+    (hint, hints)
 }
 
 impl Told {
     pub(super) fn new<'a>(directories: impl Iterator<Item = &'a Path>) -> Self {
-        let (tell, hints) = sync_channel(1);
-        let watcher = notify::recommended_watcher(move |_| hint(&tell))
+        let (hint, hints) = channel();
+        let watcher = notify::recommended_watcher(move |_| hint())
             .and_then(|mut watcher| {
                 for dir in directories {
                     watcher.watch(dir, RecursiveMode::NonRecursive)?;
@@ -37,6 +41,14 @@ impl Told {
             })
             .ok();
         Self { hints, watcher }
+    }
+
+    /// Whose hints come from a test.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn by_hand() -> (Self, impl Fn() + Clone + Send + 'static) {
+        let (hint, hints) = channel();
+        let watcher = None;
+        (Self { hints, watcher }, hint)
     }
 }
 
@@ -54,18 +66,5 @@ impl Waiter for Told {
                 std::thread::sleep(OFTEN.min(most));
             }
         }
-    }
-}
-
-#[cfg(all(test, shuttle))]
-impl Told {
-    /// Whose hints come from the test.
-    pub(crate) fn by_hand() -> (Self, impl Fn() + Clone + Send + 'static) {
-        let (tell, hints) = sync_channel(1);
-        let told = Self {
-            hints,
-            watcher: None,
-        };
-        (told, move || hint(&tell))
     }
 }

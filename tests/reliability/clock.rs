@@ -155,6 +155,15 @@ fn p1_names_and_ids_do_not_come_from_the_clock() {
         return;
     };
     let server = workload::open(&root).unwrap();
+    let two = NewMail::new(&server).from("shop@example.com");
+    two.to("ann@example.com; bob@example.com").send().unwrap();
+    // The file system's clock goes on.
+    let findings = server.check().unwrap();
+    assert!(
+        findings
+            .iter()
+            .any(|one| one.kind() == cdonts::FindingKind::Clock)
+    );
     let mut ids = HashSet::new();
     for number in 0..count {
         let mail = NewMail::new(&server)

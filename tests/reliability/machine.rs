@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cdonts::{CdoCode, ErrorKind, MailServer, NewMail, Session, Writer};
+use cdonts::{CdoCode, ErrorKind, FindingKind, MailServer, NewMail, Session, Writer};
 
 use super::support::{Root, messages, role, simple, subjects};
 use super::{can, runs};
@@ -80,6 +80,9 @@ fn a_full_disk(root: &Path) {
     assert_eq!(error.cdo_code(), CdoCode::NotEnoughDisk, "{error}");
     assert!(error.path().is_some(), "{error}");
     let again = error.into_draft();
+    // Who asks what is wrong is told.
+    let findings = server.check().unwrap();
+    assert!(findings.iter().any(|one| one.kind() == FindingKind::Space));
     // What cannot be delivered stays where it is.
     let done = server.deliver_now();
     assert!(done.is_err() || !done.unwrap().problems().is_empty());
@@ -165,6 +168,24 @@ fn p8_a_read_only_disk_is_read() {
     }
 }
 
+/// Runs one of the tests below again, in a process that may have so many files open.
+fn with_few_descriptors(test: &str, root: &Path, most: usize) {
+    let script = format!("ulimit -n {most}; exec \"$0\" {test} --exact --nocapture");
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .env("CDONTS_TEST_ROLE", "few descriptors")
+        .env("CDONTS_TEST_DIR", root)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{errors}"
+    );
+}
+
 /// With few descriptors a folder of any size is listed, by many threads.
 #[test]
 fn p8_a_listing_needs_few_descriptors() {
@@ -188,19 +209,7 @@ fn p8_a_listing_needs_few_descriptors() {
         );
     }
     // Twenty threads that each hold one file, and what the program and the server hold.
-    let script = format!("ulimit -n 64; exec \"$0\" {TEST} --exact --nocapture");
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .arg(std::env::current_exe().unwrap())
-        .env("CDONTS_TEST_ROLE", "few descriptors")
-        .env("CDONTS_TEST_DIR", root.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}"
-    );
+    with_few_descriptors(TEST, root.path(), 64);
 }
 
 /// When there are too few, it is told, and nothing is taken for read.
@@ -236,20 +245,7 @@ fn p8_too_few_descriptors_are_told() {
             simple(&["jane@example.com"], "x"),
         );
     }
-    let script = format!("ulimit -n 40; exec \"$0\" {TEST} --exact --nocapture");
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .arg(std::env::current_exe().unwrap())
-        .env("CDONTS_TEST_ROLE", "few descriptors")
-        .env("CDONTS_TEST_DIR", root.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}{errors}"
-    );
+    with_few_descriptors(TEST, root.path(), 40);
 }
 
 /// Sending, reading and deleting leave no descriptor open.
