@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::disk::{Disk, Recorder, Tree};
-use super::{ATTACHED, Scope, each_state, empty, open, send, shown, texts};
+use super::explore::{Scope, each_state};
+use super::{ATTACHED, empty, open, send, shown, texts};
 use crate::fs::Probe;
 use crate::fs::double::{Plan, place};
 use crate::{MailServer, NewMail, Outcome, RelayMessage, Reply, Session, Transport, Writer};
