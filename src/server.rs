@@ -250,6 +250,26 @@ impl MailServer {
         Messages::new(mailbox, None, &self.spool().limits)
     }
 
+    /// The addresses for which there is mail in the drop, each once: for the owner of the server
+    /// and his tools. Whoever may read the drop could find them out.
+    ///
+    /// ```
+    /// use cdonts::{MailServer, NewMail};
+    ///
+    /// # fn main() -> cdonts::Result<()> {
+    /// let server = MailServer::temporary()?;
+    /// NewMail::new(&server).from("a@example.com").to("jane@example.com").send()?;
+    /// assert_eq!(server.addresses()?, ["jane@example.com"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no drop or it cannot be listed.
+    pub fn addresses(&self) -> Result<Vec<String>> {
+        self.drop_store()?.addresses()
+    }
+
     /// Compares what the index knows of every file with its state. The first listing after ten
     /// minutes does it by itself where a program may rewrite files in place
     /// ([`Writer::InPlace`](crate::Writer::InPlace)); without an index every listing does.

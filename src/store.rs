@@ -1,5 +1,6 @@
 //! Where received messages are. It knows files and envelopes, not the object model.
 
+mod addresses;
 #[cfg(feature = "index")]
 mod by_index;
 mod delivered;

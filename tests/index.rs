@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use cdonts::{Cursor, MailServer, Profile, Writer};
 use proptest::prelude::*;
-use support::{Root, messages, session, simple, subjects};
+use support::{Root, messages, only, session, simple, subjects};
 
 /// A mailroot that has an index.
 fn root() -> Root {
@@ -54,6 +54,34 @@ fn it_lies_in_the_state_directory_and_is_rebuilt_when_it_is_lost() {
     std::fs::remove_file(root.join("State/index")).unwrap();
     assert_eq!(subjects(&server, "jane@example.com"), ["a"]);
     assert_eq!(subjects(&root.server(), "jane@example.com"), ["a"]);
+}
+
+#[test]
+fn the_owner_is_told_for_whom_there_is_mail() {
+    let root = root();
+    root.write("Drop/1.eml", simple(&["Jane@EXAMPLE.com"], "one"));
+    root.write(
+        "Drop/2.eml",
+        simple(&["jane@example.com", "joe@example.com"], "two"),
+    );
+    root.write("Drop/3.eml", simple(&[], "nobody's"));
+    let with_index = root.server();
+    let addresses = |server: &MailServer| -> Vec<String> {
+        let found = server.addresses().unwrap();
+        found.iter().map(|one| one.to_lowercase()).collect()
+    };
+    let both = ["jane@example.com", "joe@example.com"];
+    assert_eq!(addresses(&with_index), both);
+    assert_eq!(addresses(&without_index(&root)), both);
+    // The file stays for Jane.
+    only(&with_index, "joe@example.com").delete().unwrap();
+    assert_eq!(addresses(&with_index), both[..1]);
+    let of_files = MailServer::builder()
+        .drop_dir(root.join("Drop"), Profile::IisDrop)
+        .state_dir(root.join("State"));
+    std::fs::remove_file(root.join("State/index")).unwrap();
+    std::fs::create_dir(root.join("State/index")).unwrap();
+    assert_eq!(addresses(&of_files.open().unwrap()), both[..1]);
 }
 
 #[test]

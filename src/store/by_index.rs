@@ -52,6 +52,30 @@ impl DropStore {
         })
     }
 
+    /// The addresses that have messages; what they have deleted of shared files counts for none.
+    pub(super) fn addresses_by_index(&self) -> Option<Result<Vec<String>>> {
+        self.with_index(Depth::New, |index, _| {
+            let reader = index.read()?;
+            let mut addresses = Vec::new();
+            let mut mailbox = Some(0);
+            while let Some(from) = mailbox {
+                let Some((found, mut rows)) = reader.next_mailbox(from)? else {
+                    break;
+                };
+                self.hide_marked(&mut rows)?;
+                if rows.len() == 0 {
+                    rows = reader.rows(found)?;
+                    self.hide_marked(&mut rows)?;
+                }
+                let written = rows.get(0).map(|row| row.entry.summary.delivered_to);
+                // Without an address it is what is nobody's.
+                addresses.extend(written.filter(|address| !address.is_empty()));
+                mailbox = found.checked_add(1);
+            }
+            Ok(addresses)
+        })
+    }
+
     /// At most `most` messages of somebody on one side of a key, without reading the rest. A key
     /// of another index counts for none. Looks at the drop first if `looks`.
     pub(super) fn page_by_index(

@@ -42,11 +42,19 @@ pub(crate) struct Scan {
 }
 
 /// A name of the drop that may be a message.
-struct Candidate {
+pub(super) struct Candidate {
     place: Place,
     name: OsString,
     /// The state of the file in the first look; only where a writer writes in place.
     stamp: Option<Stamp>,
+}
+
+/// A complete file, and who has deleted it for himself.
+pub(super) struct Found {
+    place: Place,
+    name: OsString,
+    pub(super) opened: OpenedEntry,
+    pub(super) deleted_by: HashSet<String>,
 }
 
 /// A clock may be this coarse: a directory that is younger proves nothing about what came since.
@@ -156,7 +164,11 @@ impl DropStore {
 
     /// The names that may be messages and are complete, and the base names of all there are.
     /// Waits at most one settle period.
-    fn candidates(&self, look: u64, scan: &mut Scan) -> Result<(Vec<Candidate>, HashSet<Vec<u8>>)> {
+    pub(super) fn candidates(
+        &self,
+        look: u64,
+        scan: &mut Scan,
+    ) -> Result<(Vec<Candidate>, HashSet<Vec<u8>>)> {
         let mut complete = Vec::new();
         let mut unsettled = Vec::new();
         let mut wait = Duration::ZERO;
@@ -250,8 +262,30 @@ impl DropStore {
         marked: &Marked,
         misfits: &mut HashSet<String>,
     ) -> Result<Option<Entry>> {
+        let Some(mut found) = self.find(candidate, marked, misfits)? else {
+            return Ok(None);
+        };
+        let reader = match whose {
+            Whose::Address(address) => Some(address),
+            Whose::Nobody => None,
+        };
+        let deleted = reader.is_some_and(|reader| found.deleted_by.contains(reader));
+        if deleted || !self.is_visible(&found.opened.run, reader) {
+            return Ok(None);
+        }
+        self.entry(found.place, &found.name, &mut found.opened, reader)
+            .map(Some)
+    }
+
+    /// A complete file that somebody still has; `None` if nobody has.
+    pub(super) fn find(
+        &self,
+        candidate: &Candidate,
+        marked: &Marked,
+        misfits: &mut HashSet<String>,
+    ) -> Result<Option<Found>> {
         let (file, place, name) = self.open(candidate.place, &candidate.name)?;
-        let mut opened = OpenedEntry::read(self, file)?;
+        let opened = OpenedEntry::read(self, file)?;
         if candidate.stamp.is_some_and(|stamp| stamp != opened.stamp) {
             // It was rewritten since it was found complete; the next look judges it anew.
             return Ok(None);
@@ -261,15 +295,12 @@ impl DropStore {
             self.finish_removal(place, &name, &opened);
             return Ok(None);
         }
-        let reader = match whose {
-            Whose::Address(address) => Some(address),
-            Whose::Nobody => None,
-        };
-        let deleted = reader.is_some_and(|reader| deleted_by.contains(reader));
-        if deleted || !self.is_visible(&opened.run, reader) {
-            return Ok(None);
-        }
-        self.entry(place, &name, &mut opened, reader).map(Some)
+        Ok(Some(Found {
+            place,
+            name,
+            opened,
+            deleted_by,
+        }))
     }
 
     /// What a listing shows of an open file to a reader.

@@ -92,6 +92,22 @@ impl<'a> Reader<'a> {
         Ok(rows)
     }
 
+    /// The first mailbox whose number is not below `from`, and its first row.
+    pub(in crate::store) fn next_mailbox(&self, from: u64) -> Result<Option<(u64, Rows)>, Fault> {
+        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        let start = from.to_be_bytes();
+        let mut range = table.range(start.as_slice()..).map_err(fault)?;
+        let Some(found) = range.next() else {
+            return Ok(None);
+        };
+        let (key, value) = found.map_err(fault)?;
+        row::check(self.index, key.value(), value.value()).ok_or(Fault::Damaged)?;
+        let mailbox = row::mailbox(key.value()).ok_or(Fault::Damaged)?;
+        let mut rows = Rows::default();
+        rows.push(key.value(), value.value());
+        Ok(Some((mailbox, rows)))
+    }
+
     /// The row at a place, to find its name.
     pub(in crate::store) fn rows_at(&self, seen: &Seen) -> Result<Rows, Fault> {
         let table = self.txn.open_table(ROWS).map_err(fault)?;

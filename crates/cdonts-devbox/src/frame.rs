@@ -1,0 +1,132 @@
+//! The HTML of a message, as it was sent, in a frame in which it can do nothing.
+//!
+//! Nothing is taken out of it: a developer wants to see what is sent. That it runs nothing and
+//! loads nothing is the browser's doing, by a policy that allows the document its own style and
+//! pictures that it brings along. Pictures of other parts (`cid:`) are put into it as data.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use cdonts::{Attachment, MessageFile, Result};
+
+/// A document of nobody, without scripts, forms, windows, and without any request.
+const POLICY: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
+     font-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'";
+
+/// So many octets of pictures are put into a document.
+const MOST: u64 = 20_000_000;
+
+pub(crate) fn answer(html: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ];
+    (headers, html).into_response()
+}
+
+/// The HTML of a message with its pictures in it.
+pub(crate) fn html(message: &MessageFile) -> Result<String> {
+    let html = message.html_text()?;
+    let mut room = MOST;
+    let mut pictures = Vec::new();
+    for attachment in &message.attachments()? {
+        let Some(id) = attachment.content_id() else {
+            continue;
+        };
+        if !is_picture(attachment.content_type()) {
+            continue;
+        }
+        let Some(left) = room.checked_sub(attachment.size()?) else {
+            continue;
+        };
+        room = left;
+        pictures.push((without_brackets(id).to_owned(), data_of(attachment)?));
+    }
+    Ok(with_pictures(&html, &pictures))
+}
+
+/// Whether a type is one of pictures and holds nothing that could end an attribute.
+fn is_picture(content_type: &str) -> bool {
+    let name = content_type.strip_prefix("image/").unwrap_or("");
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_plain)
+}
+
+fn data_of(picture: &Attachment) -> Result<String> {
+    let bytes = picture.read()?;
+    let encoded = base64_simd::STANDARD.encode_to_string(bytes);
+    Ok(format!("data:{};base64,{encoded}", picture.content_type()))
+}
+
+fn without_brackets(id: &str) -> &str {
+    id.trim().trim_start_matches('<').trim_end_matches('>')
+}
+
+/// Puts pictures where the document names them.
+fn with_pictures(html: &str, pictures: &[(String, String)]) -> String {
+    let mut rest = html;
+    let mut out = String::with_capacity(html.len());
+    while let Some((before, behind)) = rest.split_once("cid:") {
+        out.push_str(before);
+        let end = behind.find(['"', '\'', '>', ')', '<', ' ', '\t', '\r', '\n']);
+        let (name, after) = behind.split_at(end.unwrap_or(behind.len()));
+        match pictures.iter().find(|(id, _)| *id == decoded(name)) {
+            Some((_, data)) => out.push_str(data),
+            None => {
+                out.push_str("cid:");
+                out.push_str(name);
+            }
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A URL's form of an id (RFC 2392) as it stands in the message.
+fn decoded(name: &str) -> String {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        let hex = behind
+            .get(..2)
+            .and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if first == b'%' => {
+                bytes.push(byte);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_stand_where_the_document_names_them() {
+        let pictures = [
+            ("logo".to_owned(), "data:1".to_owned()),
+            ("logo2@x".to_owned(), "data:2".to_owned()),
+        ];
+        let html =
+            "<img src=\"cid:logo\"><img src='cid:logo2%40x'><p style=\"a: url(cid:logo)\">cid:none";
+        assert_eq!(
+            with_pictures(html, &pictures),
+            "<img src=\"data:1\"><img src='data:2'><p style=\"a: url(data:1)\">cid:none"
+        );
+    }
+
+    #[test]
+    fn a_type_that_would_end_an_attribute_is_no_picture() {
+        assert!(is_picture("image/svg+xml"));
+        for wrong in ["image/\"onload=x", "text/html", "image/", "image/a b"] {
+            assert!(!is_picture(wrong), "{wrong}");
+        }
+    }
+}
