@@ -20,7 +20,7 @@ try:
             if part.get_content_maintype() == "text":
                 part.get_content()
 except Exception as error:
-    refused = f" (raises {type(error).__name__})"
+    refused = f" (raises `{type(error).__name__}`)"
 took = (time.perf_counter() - begin) * 1000
 memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
 print(f"{took:.0f} ms, {memory // 1_000_000} MB{refused}")

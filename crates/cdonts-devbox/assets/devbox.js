@@ -1,13 +1,19 @@
-// Shows what came or went without a click. The server says that something did; the page is asked
-// for again, and its list and its addresses take the place of the old ones.
-const source = new EventSource(document.currentScript.dataset.events);
-let first = true;
+// Shows what came or went without a click: while somebody looks, the server is asked every second
+// whether something did. Then the page is asked for again, and its list and its addresses take the
+// place of the old ones.
+const { ask, state } = document.currentScript.dataset;
+let before = state;
 
-source.onmessage = async () => {
-  if (first) {
-    first = false;
-    return;
-  }
+async function look() {
+  if (document.hidden) return;
+  const answer = await fetch(ask);
+  if (!answer.ok) return;
+  const now = await answer.text();
+  if (now !== before) await refresh();
+  before = now;
+}
+
+async function refresh() {
   const answer = await fetch(location.href);
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -15,4 +21,12 @@ source.onmessage = async () => {
     const [old, now] = [document.getElementById(id), page.getElementById(id)];
     if (old && now) old.replaceWith(now);
   }
-};
+}
+
+async function go() {
+  // The application may be away for a moment: it is being developed.
+  await look().catch(() => {});
+  setTimeout(go, 1000);
+}
+
+go();

@@ -1,8 +1,9 @@
 //! The HTML of a message, as it was sent, in a frame in which it can do nothing.
 //!
-//! Nothing is taken out of it: a developer wants to see what is sent. That it runs nothing and
-//! loads nothing is the browser's doing, by a policy that allows the document its own style and
-//! pictures that it brings along. Pictures of other parts (`cid:`) are put into it as data.
+//! A developer wants to see what is sent. That it runs nothing and loads nothing is the browser's
+//! doing, by a policy that allows the document its own style and pictures that it brings along.
+//! What no policy holds back is taken out: elements for which a browser connects to a server before
+//! it asks whether it may. Pictures of other parts (`cid:`) are put into it as data.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -41,7 +42,31 @@ pub(crate) fn html(message: &MessageFile) -> Result<String> {
         room = left;
         pictures.push((without_brackets(id).to_owned(), data_of(attachment)?));
     }
-    Ok(with_pictures(&html, &pictures))
+    Ok(without_connecting(&with_pictures(&html, &pictures)))
+}
+
+/// Elements for whose sake a browser connects to a server before it asks whether it may; `frame`
+/// stands for `frameset` too.
+const CONNECTING: [&str; 5] = ["link", "iframe", "frame", "object", "embed"];
+
+/// Makes them elements that no browser knows. A tag has no other spelling.
+fn without_connecting(html: &str) -> String {
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some((before, behind)) = rest.split_once('<') {
+        out.push_str(before);
+        out.push('<');
+        let is_one = |name: &str| {
+            let begin = behind.as_bytes().get(..name.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        if CONNECTING.iter().any(|name| is_one(name)) {
+            out.push_str("no-");
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Whether a type is one of pictures and holds nothing that could end an attribute.
@@ -69,12 +94,11 @@ fn with_pictures(html: &str, pictures: &[(String, String)]) -> String {
         out.push_str(before);
         let end = behind.find(['"', '\'', '>', ')', '<', ' ', '\t', '\r', '\n']);
         let (name, after) = behind.split_at(end.unwrap_or(behind.len()));
-        match pictures.iter().find(|(id, _)| *id == decoded(name)) {
-            Some((_, data)) => out.push_str(data),
-            None => {
-                out.push_str("cid:");
-                out.push_str(name);
-            }
+        if let Some((_, data)) = pictures.iter().find(|(id, _)| *id == decoded(name)) {
+            out.push_str(data);
+        } else {
+            out.push_str("cid:");
+            out.push_str(name);
         }
         rest = after;
     }
@@ -120,6 +144,14 @@ mod tests {
             with_pictures(html, &pictures),
             "<img src=\"data:1\"><img src='data:2'><p style=\"a: url(data:1)\">cid:none"
         );
+    }
+
+    #[test]
+    fn no_element_is_left_that_connects_unasked() {
+        let html =
+            "<link rel=preconnect><LiNk\n><<link/><a>link</a></link><iFrame src=x><frameset>";
+        let without = "<no-link rel=preconnect><no-LiNk\n><<no-link/><a>link</a></link><no-iFrame src=x><no-frameset>";
+        assert_eq!(without_connecting(html), without);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use cdonts::{AddressEntry, ErrorKind, Message, MessageFile, Result, Session};
 
 use crate::Devbox;
-use crate::catch::Caught;
+use crate::catch::{Catch, Caught};
 
 /// So many of each address are shown, the newest.
 const MOST: usize = 500;
@@ -170,20 +170,18 @@ pub(crate) fn all(devbox: &Devbox) -> Result<Vec<Mail>> {
         for message in session.inbox().newest_first()?.take(MOST) {
             let message = message?;
             let name = message.file_name();
-            match files.get_mut(&name) {
-                Some(Mail {
-                    addresses,
-                    from: From::Drop(seen),
-                    ..
-                }) => {
-                    addresses.push(address.clone());
-                    seen.push(message);
-                }
-                _ => {
-                    let mut mail = Mail::delivered(Kind::Delivered, &name, message);
-                    mail.addresses.push(address.clone());
-                    files.insert(name, mail);
-                }
+            if let Some(Mail {
+                addresses,
+                from: From::Drop(seen),
+                ..
+            }) = files.get_mut(&name)
+            {
+                addresses.push(address.clone());
+                seen.push(message);
+            } else {
+                let mut mail = Mail::delivered(Kind::Delivered, &name, message);
+                mail.addresses.push(address.clone());
+                files.insert(name, mail);
             }
         }
     }
@@ -194,7 +192,7 @@ pub(crate) fn all(devbox: &Devbox) -> Result<Vec<Mail>> {
             files.entry(name).or_insert(mail);
         }
     }
-    let caught = devbox.catch.iter().flat_map(|catch| catch.all());
+    let caught = devbox.catch.iter().flat_map(Catch::all);
     let caught = caught.filter_map(|caught| Mail::caught(caught).ok());
     let mut all: Vec<Mail> = files.into_values().chain(caught).collect();
     all.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));

@@ -1,6 +1,7 @@
 //! The pages.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use cdonts::{MessageFile, time};
 use maud::{DOCTYPE, Markup, html};
@@ -37,6 +38,8 @@ impl View {
 /// What a page shows beside the open message.
 pub(crate) struct Shown<'a> {
     pub(crate) base: &'a str,
+    /// What the mailbag's fingerprint is.
+    pub(crate) state: &'a str,
     pub(crate) mails: &'a [Mail],
     pub(crate) total: usize,
     pub(crate) addresses: &'a BTreeMap<String, usize>,
@@ -53,7 +56,7 @@ pub(crate) fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out += &format!("%{byte:02X}");
+            write!(out, "%{byte:02X}").unwrap_or_default();
         }
     }
     out
@@ -97,7 +100,7 @@ pub(crate) fn page(shown: &Shown<'_>, opened: Option<(String, Markup)>) -> Marku
                 meta name="color-scheme" content="light dark";
                 title { (title.map_or("Mail", |mail| subject(mail))) }
                 link rel="stylesheet" href={ (base) "/devbox.css" };
-                script src={ (base) "/devbox.js" } data-events={ (base) "/events" } defer {}
+                script src={ (base) "/devbox.js" } data-ask={ (base) "/state" } data-state=(shown.state) defer {}
             }
             body class=@if opened.is_some() { "open" } @else { "" } {
                 header {

@@ -1,19 +1,15 @@
 //! Which address shows what.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{OriginalUri, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use cdonts::MessageFile;
-use futures_util::stream::{Stream, unfold};
 use maud::Markup;
 use serde::Deserialize;
 
@@ -24,8 +20,6 @@ use crate::{Devbox, frame, guard};
 
 const STYLE: &str = include_str!("../assets/devbox.css");
 const SCRIPT: &str = include_str!("../assets/devbox.js");
-/// How often it is looked whether something came.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) fn router<S: Clone + Send + Sync + 'static>(devbox: Arc<Devbox>) -> Router<S> {
     Router::new()
@@ -38,7 +32,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(devbox: Arc<Devbox>) -> R
             "/devbox.js",
             get(async || text("text/javascript; charset=utf-8", SCRIPT)),
         )
-        .route("/events", get(events))
+        .route("/state", get(state))
         .route("/clear", post(clear))
         .route("/m/{devbox_id}", get(message))
         .route("/m/{devbox_id}/frame", get(html))
@@ -106,6 +100,7 @@ async fn show(
         let total = all.len();
         let shown = Shown {
             base: &base,
+            state: &mailbag::fingerprint(&all),
             mails: &mailbag::wanted(all, &wanted),
             total,
             addresses: &addresses,
@@ -150,7 +145,7 @@ async fn html(
     headers: HeaderMap,
     Path(path): Path<HashMap<String, String>>,
 ) -> Result<Response, Failure> {
-    let into = headers.get("sec-fetch-dest").map(|value| value.as_bytes());
+    let into = headers.get("sec-fetch-dest").map(HeaderValue::as_bytes);
     if into.is_some_and(|into| into != b"iframe") {
         let text = "the HTML of a message is shown inside the devbox alone\n";
         return Ok((StatusCode::FORBIDDEN, text).into_response());
@@ -232,21 +227,8 @@ fn home(original: &Uri, own: &Uri) -> Redirect {
     Redirect::to(&page::home(&base(original, own)))
 }
 
-/// Says when something came or went.
-async fn events(
-    State(devbox): State<Arc<Devbox>>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let changes = unfold((devbox, String::new()), async |(devbox, before)| {
-        loop {
-            let own = Arc::clone(&devbox);
-            let now = work(move || Ok(mailbag::fingerprint(&mailbag::all(&own)?))).await;
-            if let Ok(now) = now
-                && now != before
-            {
-                return Some((Ok(Event::default().data(&now)), (devbox, now)));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    });
-    Sse::new(changes).keep_alive(KeepAlive::default())
+/// What changes when something came or went. The page asks again and again: an answer that never
+/// ends would keep the application from ending.
+async fn state(State(devbox): State<Arc<Devbox>>) -> Result<String, Failure> {
+    work(move || Ok(mailbag::fingerprint(&mailbag::all(&devbox)?))).await
 }
