@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+// A badge at each item that needs a feature.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
     warn(
@@ -75,6 +77,8 @@ mod reply;
 mod report;
 mod scratch;
 mod sent;
+#[cfg(feature = "serde")]
+mod serialize;
 mod server;
 mod session;
 mod state;

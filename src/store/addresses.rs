@@ -11,10 +11,12 @@ impl DropStore {
     /// The addresses that have messages, each once, in their order.
     pub(crate) fn addresses(&self) -> Result<Vec<String>> {
         #[cfg(feature = "index")]
-        let by_index = self.addresses_by_index();
+        let mut found = match self.addresses_by_index() {
+            Some(found) => found?,
+            None => self.addresses_of_files()?,
+        };
         #[cfg(not(feature = "index"))]
-        let by_index: Option<Result<Vec<String>>> = None;
-        let mut found = by_index.unwrap_or_else(|| self.addresses_of_files())?;
+        let mut found = self.addresses_of_files()?;
         found.sort_unstable();
         Ok(found)
     }
