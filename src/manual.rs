@@ -9,6 +9,11 @@ pub mod cookbook {}
 #[doc = include_str!("../docs/delivery.md")]
 pub mod delivery {}
 
+// Its programs need the companion crates: they are run with the example application.
+#[cfg(not(doctest))]
+#[doc = include_str!("../docs/ecosystem.md")]
+pub mod ecosystem {}
+
 #[doc = include_str!("../docs/moving.md")]
 pub mod moving {}
 

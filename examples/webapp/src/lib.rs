@@ -11,6 +11,10 @@ mod contact;
 mod operator;
 mod page;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/ecosystem.md")]
+mod ecosystem {}
+
 use axum::Router;
 use axum::routing::get;
 use cdonts::{MailServer, Session};
