@@ -10,7 +10,10 @@ use tempfile::TempDir;
 
 use crate::fs::Op;
 use crate::fs::double::Plan;
-use crate::{Draft, Durability, MailServer, NewMail, Session, Writer};
+use crate::{
+    Draft, Durability, MailServer, MailServerBuilder, NewMail, Outcome, RelayMessage, Reply,
+    Session, Transport, Writer,
+};
 
 /// So many calls of each kind.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,13 @@ struct Fixture {
 
 impl Fixture {
     fn new(durability: Durability) -> Self {
+        Self::with(durability, |builder| builder)
+    }
+
+    fn with(
+        durability: Durability,
+        set: impl FnOnce(MailServerBuilder) -> MailServerBuilder,
+    ) -> Self {
         let root = tempfile::tempdir().unwrap();
         for name in ["Pickup", "Drop"] {
             std::fs::create_dir(root.path().join(name)).unwrap();
@@ -46,7 +56,7 @@ impl Fixture {
             .durability(durability)
             .drop_writer(Writer::Renames);
         builder.probe = plan.probe();
-        let server = builder.open().unwrap();
+        let server = set(builder).open().unwrap();
         let fixture = Self { root, plan, server };
         // What is done once for a server is done.
         fixture.draft("first", &["x@example.com"]).send().unwrap();
@@ -64,11 +74,16 @@ impl Fixture {
         Session::logon_smtp(&self.server, "", format!("{name}@example.com")).unwrap()
     }
 
+    /// Nothing has changed in a directory for long.
+    fn age(&self, name: &str) {
+        let old = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let dir = std::fs::File::open(self.root.path().join(name)).unwrap();
+        dir.set_modified(old).unwrap();
+    }
+
     /// The drop has rested, and what is known of it is written.
     fn rest(&self) {
-        let old = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let drop = std::fs::File::open(self.root.path().join("Drop")).unwrap();
-        drop.set_modified(old).unwrap();
+        self.age("Drop");
         self.session("x").inbox().messages().unwrap();
     }
 
@@ -187,6 +202,34 @@ fn what_is_known_costs_no_file() {
     let message = inbox.messages().unwrap().get(0).unwrap();
     let shown = || assert_eq!((message.subject(), message.size() > 0), ("hello", true));
     assert_eq!(fixture.cost(shown), Cost::default());
+}
+
+/// Takes nothing for now.
+struct Busy;
+
+impl Transport for Busy {
+    fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
+        let busy = Outcome::Deferred(Reply::new(450, "4.3.2", "busy"));
+        vec![busy; message.recipients().len()]
+    }
+}
+
+#[test]
+fn a_queue_in_which_nothing_is_due_is_not_listed() {
+    let fixture = Fixture::with(Durability::Durable, |builder| builder.relay(Busy));
+    fixture.draft("out", &["a@x.example"]).send().unwrap();
+    fixture.server.deliver_now().unwrap();
+    let deliver =
+        || fixture.cost(|| assert_eq!(fixture.server.deliver_now().unwrap().messages(), 0));
+    fixture.age("Queue");
+    let first = deliver();
+    let second = deliver();
+    assert_eq!(second.lists + 1, first.lists);
+    assert_eq!(second.opens, 0);
+    // Something happened there.
+    fixture.draft("out", &["b@x.example"]).send().unwrap();
+    assert!(deliver().lists >= first.lists);
+    assert_eq!(fixture.server.queue().unwrap()[1].attempts(), 1);
 }
 
 #[test]

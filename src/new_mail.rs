@@ -1,5 +1,6 @@
 //! Mail in three lines.
 
+use std::fmt;
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -47,11 +48,19 @@ pub enum BodyFormat {
 /// # }
 /// ```
 #[must_use = "a message is not sent until `send` is called"]
-#[derive(Debug)]
 pub struct NewMail {
     draft: Draft,
     body: Option<String>,
     body_format: BodyFormat,
+}
+
+impl fmt::Debug for NewMail {
+    /// Shows neither the body nor blind recipients.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewMail")
+            .field("draft", &self.draft)
+            .finish_non_exhaustive()
+    }
 }
 
 impl NewMail {

@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cdonts::{ErrorKind, Folder, FolderType, Importance, MailServer, Profile, Session, Writer};
@@ -566,6 +570,54 @@ fn a_file_written_in_place_is_seen_when_it_stands_still() {
     // Half a run may name the wrong one.
     root.write("Drop/b.eml", "x-sender: a@b\r\nx-receiver: jane@example.co");
     assert_eq!(messages(&server, "jane@example.co").len(), 0);
+}
+
+#[test]
+fn a_subject_below_a_long_header_section_is_listed() {
+    let root = Root::new();
+    let run = "x-sender: a@example.net\r\nx-receiver: jane@example.com\r\n";
+    for (name, octets) in [("1", 3_000), ("2", 9_000), ("3", 100_000), ("4", 600_000)] {
+        let long = format!("X-Long: {}\r\n", "x".repeat(60)).repeat(octets / 70);
+        let body = "text\r\n".repeat(200_000);
+        let message = format!("{run}{long}Subject: {name}\r\nFrom: a@example.net\r\n\r\n{body}");
+        root.write(&format!("Drop/{name}.eml"), message);
+    }
+    let mut seen = subjects(&root.server(), "jane@example.com");
+    seen.sort();
+    assert_eq!(seen, ["1", "2", "3", "4"]);
+}
+
+#[test]
+fn a_file_that_never_stands_still_is_told_and_holds_up_no_other() {
+    let root = Root::new();
+    root.dir("State");
+    root.write("Drop/whole.eml", simple(&["jane@example.com"], "whole"));
+    let path = root.write("Drop/grows.eml", simple(&["jane@example.com"], "grows"));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let is_over = Arc::clone(&is_over);
+        std::thread::spawn(move || {
+            let mut file = File::options().append(true).open(path).unwrap();
+            while !is_over.load(Ordering::Relaxed) {
+                file.write_all(b"more\r\n").unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        })
+    };
+    let settle = Duration::from_millis(200);
+    let builder = root.builder().drop_writer(Writer::InPlace { settle });
+    let server = builder.open().unwrap();
+    let seen = messages(&server, "jane@example.com");
+    let owner = server.problems().unwrap();
+    is_over.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+    assert_eq!((seen.len(), seen.unreadable()), (1, 1));
+    assert!(
+        owner
+            .iter()
+            .any(|one| one.text().contains("still being written")),
+        "{owner:?}"
+    );
 }
 
 #[test]

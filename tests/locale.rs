@@ -43,6 +43,25 @@ const PAGES: &[(u32, &str, &str)] = &[
     (65001, "utf-8", "é漢"),
 ];
 
+/// Its octets mean something else behind each other: each word is whole in base64.
+#[test]
+fn a_page_with_states_is_never_written_as_quoted_printable() {
+    let root = Root::new();
+    let server = root.delivering();
+    NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com")
+        .subject("mostly in plain letters, then 日")
+        .set_locale_ids(CodePage::try_from(50220).unwrap())
+        .send()
+        .unwrap();
+    let message = only(&server, "b@example.com");
+    let headers = message.headers().unwrap();
+    let raw = String::from_utf8(headers.get("Subject").unwrap().raw().to_vec()).unwrap();
+    assert!(raw.contains("=?iso-2022-jp?B?"), "{raw}");
+    assert!(!raw.contains("?Q?"), "{raw}");
+}
+
 #[test]
 fn each_page_is_written_under_its_name_and_read_back() {
     for &(page, label, text) in PAGES {

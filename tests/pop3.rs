@@ -266,6 +266,22 @@ fn a_line_end_in_a_name_is_no_second_command() {
     }
 }
 
+/// Nothing was told yet that it could be content with.
+#[test]
+fn a_server_that_lets_one_in_unasked_gets_no_password() {
+    for said in ["+OK come in\r\n", "what\r\n"] {
+        let script = Script::new(vec![vec![
+            say("+OK hello\r\n"),
+            answer("CAPA", "+OK\r\nSASL PLAIN\r\n.\r\n"),
+            answer("AUTH PLAIN", said),
+        ]]);
+        let error = log_on(pop3(&script)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network, "{said}: {error}");
+        let heard = script.finish();
+        assert_eq!(heard, ["CAPA", "AUTH PLAIN"], "{said}");
+    }
+}
+
 #[test]
 fn a_token_goes_by_xoauth2_and_its_refusal_ends() {
     let steps = |last: Vec<Step>| {

@@ -257,6 +257,13 @@ pub(crate) fn name_parameter(value: &str, charset: Charset) -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_column_is_that_of_the_last_line() {
+        for (text, held) in [("", 0), ("abc", 3), ("abc\r\n", 0), ("\r\nab\r\ncde", 3)] {
+            assert_eq!(column(text), held, "{text:?}");
+        }
+    }
+
     fn unstructured(name: &str, value: &str, charset: Charset) -> String {
         let mut field = String::new();
         super::unstructured(&mut field, name, value, charset);

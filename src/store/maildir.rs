@@ -294,6 +294,38 @@ fn folder_name(name: &str) -> Result<String> {
 mod tests {
     use super::*;
 
+    /// Its removals are one after the other for all sessions of a user.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test may make directories")]
+    fn a_mailbox_in_use_is_opened_once() {
+        let root = tempfile::tempdir().unwrap();
+        let pattern = root.path().join("{user}");
+        let maildir = Maildir::new(pattern.to_str().unwrap());
+        let server = crate::MailServer::temporary().unwrap();
+        let open = |user: &str| {
+            let path = root.path().join(user);
+            for name in ["new", "cur", "tmp"] {
+                std::fs::create_dir_all(path.join(name)).unwrap();
+            }
+            let address = format!("{user}@example.com");
+            let who = LogOn {
+                address: &address,
+                key: &address,
+                credentials: None,
+                limits: &crate::Limits::default(),
+                state: &server.spool().state,
+            };
+            maildir.open_store(&path, &who).unwrap()
+        };
+        let jane = open("jane");
+        drop(open("joe"));
+        drop(open("ann"));
+        assert!(Arc::ptr_eq(&jane, &open("jane")));
+        // What nobody uses any more is forgotten.
+        let known = maildir.opened.lock().unwrap();
+        assert_eq!(known.len(), 2);
+    }
+
     #[test]
     fn a_pattern_gives_each_address_a_directory_of_its_own() {
         let maildir = Maildir::new("/mail/{domain}/{user}/Maildir");

@@ -68,3 +68,20 @@ impl Waiter for Told {
         }
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn it_waits_while_nothing_happens() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut told = Told::new([dir.path()].into_iter());
+        // What the system tells of the directory's own making is heard first.
+        told.wait(Duration::from_millis(100));
+        let begin = Instant::now();
+        told.wait(Duration::from_millis(100));
+        assert!(begin.elapsed() >= Duration::from_millis(90));
+    }
+}

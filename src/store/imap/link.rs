@@ -365,3 +365,38 @@ pub(super) enum Told {
     Data(Data<'static>),
     Code(Code<'static>),
 }
+
+#[cfg(test)]
+mod tests {
+    use imap_next::imap_types::response::CodeOther;
+
+    use super::*;
+    use crate::Security;
+
+    #[test]
+    fn a_refusal_is_told_by_its_code() {
+        let endpoint = Endpoint::new("mail.example.com".to_owned(), (993, 143), Security::None);
+        for (code, kind) in [
+            ("NOPERM", ErrorKind::NoAccess),
+            ("noperm", ErrorKind::NoAccess),
+            ("NONEXISTENT", ErrorKind::PathNotFound),
+            ("UNAVAILABLE", ErrorKind::Network),
+            ("INUSE", ErrorKind::Network),
+            ("LIMIT", ErrorKind::Network),
+            ("SERVERBUG", ErrorKind::Network),
+            ("WHATEVER", ErrorKind::Refused),
+        ] {
+            let done = Done {
+                kind: StatusKind::No,
+                code: Some(Code::Other(CodeOther::unvalidated(
+                    code.as_bytes().to_vec(),
+                ))),
+                text: "because".to_owned(),
+                malformed: 0,
+            };
+            let error = done.refused(&endpoint);
+            assert_eq!(error.kind(), kind, "{code}");
+            assert!(error.to_string().contains("because"), "{error}");
+        }
+    }
+}
