@@ -15,6 +15,8 @@ mod names;
 mod system_calls;
 mod workload;
 
+#[path = "../support/program.rs"]
+mod program;
 #[path = "../support/mod.rs"]
 mod support;
 

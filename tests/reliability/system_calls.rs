@@ -1,6 +1,8 @@
 //! The system calls themselves fail, or the process is killed at them, from outside: nothing goes
 //! round the one door to the file system.
 
+use super::program::program;
+use super::support::Root;
 use super::workload::{check, command, prepare, told};
 use super::{can, runs};
 
@@ -128,4 +130,28 @@ fn p3_a_write_that_did_not_happen_is_found_out() {
         let (lines, _) = told(&output);
         check("send", &root, &lines, &format!("{inject}: {lines:?}"));
     }
+}
+
+/// What a network disk answers that has no such rename.
+#[test]
+fn the_doctor_tells_of_a_file_system_that_cannot_rename_without_replacing() {
+    if !has_strace() {
+        return;
+    }
+    let root = Root::new();
+    root.dir("State");
+    let doctor = program("doctor");
+    let output = std::process::Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2"])
+        .args(["-e", "inject=renameat2:error=EINVAL"])
+        .arg(doctor.get_program())
+        .arg(root.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot rename without replacing"), "{said}");
+    // Nothing of the trial is left.
+    let left = root.files("State");
+    assert!(!left.iter().any(|name| name.contains("check-")), "{left:?}");
 }
