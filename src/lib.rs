@@ -43,6 +43,8 @@ mod fs;
 pub mod fuzzing;
 mod headers;
 mod importance;
+#[cfg(all(test, feature = "index"))]
+mod index_faults;
 mod limits;
 #[cfg(feature = "listen")]
 mod listen;

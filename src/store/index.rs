@@ -31,6 +31,8 @@ use crate::fs::{Dir, Failure};
 use crate::state::new_id;
 
 use backend::Backend;
+#[cfg(test)]
+pub(crate) use backend::fuse;
 pub(super) use known::{Known, Names, Seen};
 pub(super) use meta::Look;
 use read::Reader;

@@ -1,0 +1,126 @@
+//! The disk fails under the index, at each of its calls in turn: a listing shows what is there all
+//! the same, and so does the next one.
+
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
+
+use std::path::Path;
+
+use crate::store::fuse;
+use crate::{MailServer, Session, Writer};
+
+fn server(root: &Path) -> MailServer {
+    MailServer::builder()
+        .mailroot(root)
+        .drop_writer(Writer::Renames)
+        .open()
+        .unwrap()
+}
+
+fn write(root: &Path, name: &str, to: &[&str]) {
+    let run: String = to
+        .iter()
+        .map(|to| format!("X-Receiver: {to}@example.com\r\n"))
+        .collect();
+    let text = format!("X-Sender: s@x.example\r\n{run}Subject: {name}\r\n\r\ntext\r\n");
+    std::fs::write(root.join("Drop").join(name), text).unwrap();
+}
+
+/// What Jane sees, by every way of looking.
+fn seen(server: &MailServer) -> Vec<String> {
+    let inbox = Session::logon_smtp(server, "", "jane@example.com")
+        .unwrap()
+        .inbox();
+    let mut seen: Vec<String> = inbox
+        .messages()
+        .unwrap()
+        .iter()
+        .map(|message| message.subject().to_owned())
+        .collect();
+    seen.sort();
+    assert_eq!(inbox.count().unwrap(), seen.len() as u64);
+    let newest = inbox.newest_first().unwrap();
+    let mut newest: Vec<_> = newest
+        .map(|message| message.unwrap().subject().to_owned())
+        .collect();
+    newest.sort();
+    assert_eq!(newest, seen);
+    assert_eq!(
+        server.addresses().unwrap(),
+        ["jane@example.com", "joe@example.com"]
+    );
+    seen
+}
+
+/// In which state the index is when the disk begins to fail.
+#[derive(Clone, Copy, Debug)]
+enum Begin {
+    /// There is none.
+    Without,
+    /// It knows all.
+    Known,
+    /// It is open, and files came and went since.
+    Changed,
+    /// The same, but the program starts anew.
+    Reopened,
+}
+
+fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    for name in ["Pickup", "Drop", "State"] {
+        std::fs::create_dir(root.join(name)).unwrap();
+    }
+    write(root, "one", &["jane"]);
+    write(root, "two", &["jane", "joe"]);
+    write(root, "gone", &["jane"]);
+    let mut looking = server(root);
+    if !matches!(begin, Begin::Without) {
+        assert_eq!(seen(&looking), ["gone", "one", "two"]);
+    }
+    if matches!(begin, Begin::Changed | Begin::Reopened) {
+        std::fs::remove_file(root.join("Drop/gone")).unwrap();
+        write(root, "new", &["jane", "joe"]);
+    }
+    if matches!(begin, Begin::Reopened) {
+        looking = server(root);
+    }
+    let there: &[&str] = match begin {
+        Begin::Without | Begin::Known => &["gone", "one", "two"],
+        Begin::Changed | Begin::Reopened => &["new", "one", "two"],
+    };
+    fuse::set(calls, lasts);
+    let while_it_fails = seen(&looking);
+    let has_failed = fuse::take();
+    let context = format!("{begin:?}, call {calls}, {lasts}");
+    assert_eq!(while_it_fails, there, "{context}");
+    assert_eq!(seen(&looking), there, "{context}: afterwards");
+    assert_eq!(seen(&server(root)), there, "{context}: another program");
+    has_failed
+}
+
+/// Each call in a long run, each third in a short one.
+fn step() -> usize {
+    let all = std::env::var("CDONTS_RUNS").is_ok_and(|runs| runs == "all");
+    if all { 1 } else { 3 }
+}
+
+#[test]
+fn p10_a_disk_that_fails_under_the_index_hides_nothing() {
+    let mut runs = 0;
+    for begin in [
+        Begin::Without,
+        Begin::Known,
+        Begin::Changed,
+        Begin::Reopened,
+    ] {
+        for lasts in [false, true] {
+            let mut calls = 0;
+            while run(begin, calls, lasts) {
+                calls += step();
+                runs += 1;
+            }
+        }
+    }
+    println!("index: {runs} runs with a call that fails");
+    assert!(runs > 80, "{runs}");
+}
