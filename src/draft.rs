@@ -221,7 +221,8 @@ impl Draft {
         self
     }
 
-    /// Sets the base that the URLs in the HTML, or its Content-Location, are relative to.
+    /// Sets the base that the URLs in the HTML, or its Content-Location, are relative to, and the
+    /// locations of attachments that have no base of their own.
     #[doc(alias = "Message.ContentBase")]
     pub fn set_content_base(&mut self, base: impl Into<String>) -> &mut Self {
         self.content_base = Some(base.into());

@@ -1,6 +1,7 @@
 //! What is attached to a message while it is composed.
 
 mod content;
+mod received;
 
 use std::fmt;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -8,15 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use content::Content;
+use received::Received;
 
+use crate::attachments::Attachment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::compose;
 use crate::format::encode::Source;
 use crate::format::{field, media_type, url};
 use crate::fs::outside;
 use crate::message::Message;
+use crate::message_file::MessageFile;
 use crate::message_format::EncodingMethod;
-use crate::reading::VisibleBytes;
+use crate::reading::{Reading, VisibleBytes};
 
 /// The attachments of a [`Draft`](crate::Draft) (CDONTS `Attachments` in the Outbox).
 ///
@@ -71,18 +75,66 @@ impl DraftAttachments {
         self.add(name.into(), Kind::Reader(Box::new(from)))
     }
 
+    /// Attaches an attachment of a received message, with its name, type, Content-ID and location.
+    /// The message is opened now, so that it may be deleted before the draft is sent; an error of
+    /// that shows at `send`. What is a message is attached as by
+    /// [`add_message`](DraftAttachments::add_message).
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # let server = MailServer::temporary()?;
+    /// # NewMail::new(&server).from("a@example.com").to("jane@example.com")
+    /// #     .attach_bytes("log.txt", "all is well").send()?;
+    /// let session = Session::logon_smtp(&server, "Jane", "jane@example.com")?;
+    /// let message = session.inbox().messages()?.get(0).expect("a message");
+    /// let mut draft = message.reply(&session)?;
+    /// for attachment in message.attachments()? {
+    ///     draft.attachments_mut().add_attachment(&attachment);
+    /// }
+    /// # assert_eq!(draft.attachments().get(0).unwrap().name(), "log.txt");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn add_attachment(&mut self, attachment: &Attachment) -> &mut DraftAttachment {
+        let name = match attachment.name() {
+            "" => "attachment.bin",
+            name => name,
+        };
+        if let Ok(Some(message)) = attachment.source() {
+            return self.add_visible(name.to_owned(), message.reading());
+        }
+        let (id, location) = (attachment.content_id(), attachment.content_location());
+        let base = attachment.content_base();
+        let content_type = attachment.content_type().to_owned();
+        let source = match attachment.part().held() {
+            Ok(part) => Kind::Reader(Box::new(Received::new(part))),
+            Err(error) => Kind::Gone(error.kind(), error.to_string()),
+        };
+        let added = self.add(name.to_owned(), source);
+        added.content_type = Some(content_type);
+        added.content_id = id.map(without_brackets);
+        added.content_location = location.map(ToOwned::to_owned);
+        added.content_base = base.map(ToOwned::to_owned);
+        added
+    }
+
     /// Attaches a copy of a received message, as it is now: it may be deleted before the draft is
     /// sent. It is named after its subject. An error of opening it shows at `send`.
     ///
     /// It goes as `message/rfc822`, but as a plain `.eml` file when it holds what mail must not
     /// hold unencoded: 8-bit characters or very long lines.
     pub fn add_message(&mut self, message: &Message) -> &mut DraftAttachment {
-        let name = if message.subject().is_empty() {
-            "message.eml".to_owned()
-        } else {
-            format!("{}.eml", message.subject().replace(['/', '\\'], "_"))
-        };
-        let source = match message.reading().visible_bytes() {
+        self.add_visible(named_after(message.subject()), message.reading())
+    }
+
+    /// The same for a message that is in a file, in memory, or in another message.
+    pub fn add_message_file(&mut self, message: &MessageFile) -> &mut DraftAttachment {
+        self.add_visible(named_after(message.subject()), message.reading())
+    }
+
+    fn add_visible(&mut self, name: String, message: &Reading) -> &mut DraftAttachment {
+        let source = match message.visible_bytes() {
             Ok(bytes) => Kind::Message(bytes),
             Err(error) => Kind::Gone(error.kind(), error.to_string()),
         };
@@ -157,6 +209,19 @@ impl<'a> IntoIterator for &'a DraftAttachments {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// What a message is called as a file.
+fn named_after(subject: &str) -> String {
+    if subject.is_empty() {
+        "message.eml".to_owned()
+    } else {
+        format!("{}.eml", subject.replace(['/', '\\'], "_"))
+    }
+}
+
+fn without_brackets(id: &str) -> String {
+    id.trim_matches(['<', '>', ' ']).to_owned()
 }
 
 trait ReadSeek: Read + Seek + Send {}
@@ -338,7 +403,9 @@ impl DraftAttachment {
     }
 
     /// As it will be written.
-    pub(crate) fn part(&self) -> compose::Attachment<'_> {
+    ///
+    /// `base` is that of the HTML, which holds for what has no base of its own.
+    pub(crate) fn part(&self, base: Option<&str>) -> compose::Attachment<'_> {
         let name = self.name.rsplit(['/', '\\']).next().unwrap_or_default();
         let name = if name.is_empty() {
             "attachment.bin"
@@ -356,14 +423,14 @@ impl DraftAttachment {
             },
             is_message,
             content_id: self.content_id.as_deref(),
-            content_location: self.location(),
+            content_location: self.location(base),
             open: Box::new(|| self.open()),
         }
     }
 
     /// The location, with the base resolved in it: readers of today know no other (RFC 2557).
-    fn location(&self) -> Option<String> {
-        let base = self.content_base.as_deref().unwrap_or_default();
+    fn location(&self, base: Option<&str>) -> Option<String> {
+        let base = self.content_base.as_deref().or(base).unwrap_or_default();
         let location = self.content_location.as_deref()?;
         Some(url::resolve(base, location))
     }

@@ -103,6 +103,14 @@ impl NewMail {
         self.with(|draft| header::add_recipients(draft, &list.into(), RecipientType::Bcc))
     }
 
+    /// Sets the sender by name and address, which are never taken apart: for what a person has
+    /// typed in. [`from`](NewMail::from) takes the two as one text.
+    pub fn sender(self, name: impl Into<String>, address: impl Into<String>) -> Self {
+        self.with(|draft| {
+            draft.set_sender(name, address);
+        })
+    }
+
     /// Adds a recipient by name and address, which are never taken apart: for what a person has
     /// typed in.
     pub fn recipient(

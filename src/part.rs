@@ -192,6 +192,13 @@ impl MessagePart {
         Ok(content)
     }
 
+    /// The same, with its message open: it can be read when that is gone.
+    pub(crate) fn held(&self) -> Result<Self> {
+        let mut held = self.clone();
+        held.origin = Origin::Held(self.origin.open()?);
+        Ok(held)
+    }
+
     pub(crate) fn decoded(&self) -> Result<BodyReader> {
         let bytes = self.origin.open()?;
         Ok(BodyReader::new(bytes, &self.part, self.dot_stuffed))

@@ -268,6 +268,114 @@ fn a_base_is_resolved_into_the_location() {
 }
 
 #[test]
+fn the_base_of_the_html_holds_for_pictures_without_one() {
+    let root = Root::new();
+    let server = root.delivering();
+    let picture = root.write("logo100.gif", "GIF");
+    let mut draft = NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com")
+        .body("<img src=logo.gif><img src=other.gif>")
+        .body_format(BodyFormat::Html)
+        .content_base("http://shop.example.com/a/")
+        .attach_url(&picture, "logo.gif")
+        .into_draft();
+    draft
+        .attachments_mut()
+        .add_bytes("other.gif", "GIF")
+        .set_content_base("http://h.example/")
+        .set_content_location("other.gif");
+    draft.send().unwrap();
+    let message = only(&server, "b@example.com");
+    let attachments = message.attachments().unwrap();
+    let locations: Vec<_> = attachments
+        .iter()
+        .map(|a| a.content_location().unwrap())
+        .collect();
+    assert_eq!(
+        locations,
+        [
+            "http://shop.example.com/a/logo.gif",
+            "http://h.example/other.gif"
+        ]
+    );
+}
+
+#[test]
+fn what_was_attached_to_one_message_is_attached_to_another() {
+    let root = Root::new();
+    let server = root.delivering();
+    let inner = MessageFile::from_bytes("From: c@example.com\nSubject: inner\n\ntext\n").unwrap();
+    let mut draft = NewMail::new(&server)
+        .from("a@example.com")
+        .to("b@example.com")
+        .body("<img src=\"cid:logo@x\">")
+        .body_format(BodyFormat::Html)
+        .attach_bytes("Größe.bin", [0, 1, 2].repeat(100_000))
+        .into_draft();
+    let all = draft.attachments_mut();
+    all.add_bytes("logo.gif", "GIF").set_content_id("logo@x");
+    all.add_bytes("today.gif", "GIF")
+        .set_content_location("http://h.example/today.gif");
+    all.add_message_file(&inner);
+    draft.send().unwrap();
+    let first = only(&server, "b@example.com");
+    let kept = |message: &cdonts::Message| -> Vec<_> {
+        let attachments = message.attachments().unwrap();
+        let kept = attachments.iter().map(|one| {
+            (
+                one.name().to_owned(),
+                one.content_type().to_owned(),
+                one.content_id().map(ToOwned::to_owned),
+                one.content_location().map(ToOwned::to_owned),
+                one.read().unwrap(),
+            )
+        });
+        kept.collect()
+    };
+    let before = kept(&first);
+    assert_eq!(before.len(), 4);
+    let b = session(&server, "b@example.com");
+    let mut draft = b.outbox().messages().add("again", "");
+    draft.set_html_text("<img src=\"cid:logo@x\">");
+    draft
+        .recipients_mut()
+        .add("", "c@example.com", RecipientType::To);
+    for attachment in first.attachments().unwrap() {
+        draft.attachments_mut().add_attachment(&attachment);
+    }
+    // They are read when it is sent, though the message is gone then.
+    first.delete().unwrap();
+    draft.send().unwrap();
+    let second = only(&server, "c@example.com");
+    assert_eq!(kept(&second), before);
+    let embedded = second.attachments().unwrap();
+    let embedded = embedded
+        .iter()
+        .find(|one| one.attachment_type() == AttachmentType::EmbeddedMessage);
+    let embedded = embedded.unwrap().source().unwrap().unwrap();
+    assert_eq!(embedded.subject(), "inner");
+}
+
+#[test]
+fn a_name_with_a_comma_in_one_text_is_told_to_stand_in_quotes() {
+    let server = MailServer::temporary().unwrap();
+    let sent = NewMail::new(&server)
+        .from("Doe, Jane <jane@example.com>")
+        .to("b@example.com")
+        .send();
+    let error = sent.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidAddress);
+    assert!(error.to_string().contains("in quotes"), "{error}");
+    NewMail::new(&server)
+        .sender("Doe, Jane", "jane@example.com")
+        .to("b@example.com")
+        .send()
+        .unwrap();
+    assert_eq!(only(&server, "b@example.com").sender().name(), "Doe, Jane");
+}
+
+#[test]
 fn every_object_tells_its_class_and_leads_to_its_session() {
     let server = MailServer::temporary().unwrap();
     let jane = Session::logon_smtp(&server, "Jane", "jane@example.com").unwrap();

@@ -135,6 +135,12 @@ const SETTERS: &[(&str, &str, Setter)] = &[
     ("new_mail", "recipient", |s, t| {
         mail(s).recipient("", t, RecipientType::Bcc).into_draft()
     }),
+    ("new_mail", "sender", |s, t| {
+        mail(s).sender(t, "b@example.com").into_draft()
+    }),
+    ("new_mail", "sender", |s, t| {
+        mail(s).sender("", t).into_draft()
+    }),
     ("new_mail", "reply_to", |s, t| {
         mail(s).reply_to(t, "b@example.com").into_draft()
     }),

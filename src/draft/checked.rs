@@ -112,6 +112,11 @@ impl Checked {
         message_id: &'a str,
         date: SystemTime,
     ) -> Composition<'a> {
+        let location = draft.resolved_location();
+        let attachments = draft.attachments.iter();
+        let attachments = attachments
+            .map(|one| one.part(location.as_deref()))
+            .collect();
         Composition {
             date,
             message_id,
@@ -125,15 +130,11 @@ impl Checked {
             own_fields: own_fields(draft, &self.from.address),
             headers: &draft.headers,
             charset: self.charset(draft),
-            content_location: draft.resolved_location(),
+            content_location: location,
             text: draft.text.as_deref(),
             as_text: is_sent_as_text(draft),
             html: draft.html.as_deref(),
-            attachments: draft
-                .attachments
-                .iter()
-                .map(DraftAttachment::part)
-                .collect(),
+            attachments,
             boundaries: Boundaries::new(),
         }
     }

@@ -39,7 +39,12 @@ impl Address {
             });
         };
         let Some(local) = unquote(local) else {
-            return refuse("has a local-part that RFC 5321 does not allow");
+            return refuse(if trimmed.ends_with('>') {
+                "is no address; a name with a comma, bracket or colon in it stands in quotes: \
+                 `\"Doe, Jane\" <jane@example.com>`"
+            } else {
+                "has a local-part that RFC 5321 does not allow"
+            });
         };
         let Some(domain) = ascii_domain(domain) else {
             return refuse("has a domain that is none");
