@@ -18,7 +18,7 @@ pub(crate) use events::{Event, tell};
 pub use foreign::Delivered;
 pub(crate) use foreign::{deliver, deliver_pickup, without_doubles};
 pub(crate) use handover::Handover;
-pub(crate) use queue::{Clock, Queue, due, list as list_queue, work_off_some};
+pub(crate) use queue::{Clock, Queue, count_left, due, list as list_queue, work_off_some};
 pub use queue::{QueuedMessage, RetrySchedule};
 pub(crate) use recover::{has_committed, recover};
 pub(crate) use spool::{Outbox, Pickup, Spool};

@@ -9,6 +9,7 @@ mod writer_sink;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use crate::address_entry::AddressEntry;
@@ -78,7 +79,8 @@ pub struct Draft {
     /// What a setter could not take; told when the draft is sent.
     faults: Vec<(String, String)>,
     /// Given at the first attempt to send, and kept.
-    identity: Option<Identity>,
+    /// Made when it is first asked for.
+    identity: OnceLock<Identity>,
     /// Of the session, for a way out that asks for them.
     credentials: Option<Credentials>,
 }
@@ -96,6 +98,10 @@ impl Identity {
             id: new_id(),
             date: SystemTime::now(),
         }
+    }
+
+    fn message_id(&self, domain: &str) -> String {
+        format!("<{}@{domain}>", self.id)
     }
 }
 
@@ -123,7 +129,7 @@ impl Draft {
             list_unsubscribe: None,
             wants_read_receipt: false,
             faults: Vec::new(),
-            identity: None,
+            identity: OnceLock::new(),
             credentials: None,
         }
     }
@@ -324,7 +330,7 @@ impl Draft {
     /// Makes the Message-ID follow from a text instead of chance.
     pub(crate) fn set_identity_from(&mut self, text: &str) {
         let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, text.as_bytes());
-        self.identity = Some(Identity {
+        self.identity = OnceLock::from(Identity {
             id: id.simple().to_string(),
             date: SystemTime::now(),
         });
@@ -338,8 +344,9 @@ impl Draft {
         checked::Checked::new(self).map(drop)
     }
 
-    /// Writes the message as [`send`](Draft::send) would, without the recipients in Bcc, and sends
-    /// nothing; returns how many octets it has. For a look at it, or for another way out.
+    /// Writes the message as [`send`](Draft::send) would, with the same Message-ID and Date and without
+    /// the recipients in Bcc, and sends nothing; returns how many octets it has. For a look at it, or to
+    /// keep it and send it by [`send_raw`](crate::Outbox::send_raw) later.
     ///
     /// ```
     /// # fn main() -> cdonts::Result<()> {
@@ -359,9 +366,8 @@ impl Draft {
     /// # Errors
     /// As `send`, and when the writer fails.
     pub fn write_to(&self, to: &mut dyn Write) -> Result<u64> {
-        let identity = self.identity.clone().unwrap_or_else(Identity::new);
         let mut sink = WriterSink::new(to);
-        self.hand_on(&identity, |_, outgoing| (outgoing.content)(&mut sink))?;
+        self.hand_on(self.identity(), |_, outgoing| (outgoing.content)(&mut sink))?;
         sink.finish()
     }
 
@@ -378,9 +384,8 @@ impl Draft {
     /// After any error nothing of the message is visible to anyone, and
     /// [`into_draft`](SendError::into_draft) gives it back.
     #[doc(alias = "Message.Send")]
-    pub fn send(mut self) -> Result<Sent, SendError> {
-        let identity = self.identify();
-        match self.try_send(&identity) {
+    pub fn send(self) -> Result<Sent, SendError> {
+        match self.try_send() {
             Ok(sent) => Ok(sent),
             Err(error) => Err(SendError::new(error, self)),
         }
@@ -391,13 +396,37 @@ impl Draft {
         self.recipients.remove_addresses(taken);
     }
 
-    /// The identity that every attempt has.
-    fn identify(&mut self) -> Identity {
-        self.identity.get_or_insert_with(Identity::new).clone()
+    /// The Message-ID that it will have, with its brackets: for a program that notes it down before it
+    /// sends, and knows the message again whatever happens then. Its right half is the domain of the
+    /// sender, who must be set.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # let server = MailServer::temporary()?;
+    /// let mail = NewMail::new(&server).from("shop@example.com").to("jane@example.com");
+    /// let draft = mail.into_draft();
+    /// let id = draft.message_id()?;
+    /// assert_eq!(draft.send()?.message_id(), id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`MissingField`](crate::ErrorKind::MissingField) without a sender,
+    /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress) when it has none that is one.
+    pub fn message_id(&self) -> Result<String> {
+        let sender = checked::sender(self)?;
+        Ok(self.identity().message_id(sender.address.domain()))
     }
 
-    fn try_send(&self, identity: &Identity) -> Result<Sent> {
-        let (message_id, submitted) = self.hand_on(identity, transport::submit)?;
+    /// The identity that every attempt has.
+    fn identity(&self) -> &Identity {
+        self.identity.get_or_init(Identity::new)
+    }
+
+    fn try_send(&self) -> Result<Sent> {
+        let (message_id, submitted) = self.hand_on(self.identity(), transport::submit)?;
         Ok(Sent::new(message_id, submitted))
     }
 
@@ -408,7 +437,7 @@ impl Draft {
         to: impl FnOnce(&Spool, &Outgoing<'_>) -> Result<T>,
     ) -> Result<(String, T)> {
         let checked = checked::Checked::new(self)?;
-        let message_id = format!("<{}@{}>", identity.id, checked.from.address.domain());
+        let message_id = identity.message_id(checked.from.address.domain());
         let composition = checked.composition(self, &message_id, identity.date);
         let outgoing = Outgoing {
             credentials: self.credentials.as_ref(),

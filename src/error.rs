@@ -260,6 +260,31 @@ impl Error {
         )
     }
 
+    /// Whether what was given in is at fault: an address, a value, a field that is missing, a limit.
+    /// Whoever typed it in can mend it; [`field`](Error::field) says where. Otherwise a field only says
+    /// what it happened at.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # let server = MailServer::temporary()?;
+    /// let sent = NewMail::new(&server).from("a@example.com").to("nobody").send();
+    /// let error = sent.unwrap_err();
+    /// assert!(error.is_invalid_input() && error.field() == Some("To"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_invalid_input(&self) -> bool {
+        matches!(
+            self.0.kind,
+            ErrorKind::InvalidAddress
+                | ErrorKind::InvalidValue
+                | ErrorKind::MissingField
+                | ErrorKind::NoRecipients
+                | ErrorKind::TooLarge
+        )
+    }
+
     /// The code that CDONTS would have raised.
     pub fn cdo_code(&self) -> CdoCode {
         self.0.code.unwrap_or_else(|| self.0.kind.cdo_code())

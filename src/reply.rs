@@ -1,9 +1,14 @@
 //! Answers: to a person, to all, onwards, and by a program that must not answer a program.
 
+use std::time::SystemTime;
+
+use crate::address_entry::AddressEntry;
 use crate::draft::{AutoSubmitted, Draft};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::Address;
+use crate::headers::Headers;
 use crate::message::Message;
+use crate::message_file::MessageFile;
 use crate::recipients::{Recipient, RecipientType};
 use crate::session::Session;
 
@@ -31,12 +36,9 @@ impl Message {
     /// When the message cannot be read, is gone or exceeds a limit.
     pub fn reply(&self, from: &Session) -> Result<Draft> {
         let mut draft = self.answer(from, "Re")?;
-        for to in self.reply_to()? {
-            draft
-                .recipients_mut()
-                .add(to.name(), to.address(), RecipientType::To);
-        }
-        draft.set_text(self.quoted()?);
+        let sent = self.time_sent()?.unwrap_or_else(|| self.time_received());
+        address(&mut draft, self.reply_to()?);
+        draft.set_text(quoted(self.sender(), sent, &self.text()?));
         Ok(draft)
     }
 
@@ -79,7 +81,13 @@ impl Message {
     }
 
     /// Whether a program has sent it, so that no program may answer it (RFC 3834 section 2): it has
-    /// the null reverse-path, says that it is automatic, or comes from a mailing list.
+    /// the null reverse-path, says that it is automatic (Auto-Submitted, a Precedence of bulk, junk,
+    /// list or `auto_reply`, X-Autoreply, X-Autorespond), asks for no automatic answer
+    /// (X-Auto-Response-Suppress), comes from a mailing list (List-Id, List-Unsubscribe), or from a
+    /// mail server's own address.
+    ///
+    /// A program that hides what it is cannot be told from a person: whoever answers by himself also
+    /// answers no sender more than once in a while.
     ///
     /// # Errors
     /// When the message cannot be read, is gone or exceeds a limit.
@@ -87,21 +95,7 @@ impl Message {
         if self.has_null_reverse_path() {
             return Ok(true);
         }
-        let headers = self.headers()?;
-        let value = |name| {
-            headers
-                .get(name)
-                .map(|header| header.value().to_ascii_lowercase())
-        };
-        let is_submitted = value("Auto-Submitted").is_some_and(|value| value.trim() != "no");
-        let is_bulk = value("Precedence")
-            .is_some_and(|value| matches!(value.trim(), "bulk" | "junk" | "list"));
-        let is_list = ["List-Id", "List-Unsubscribe"]
-            .iter()
-            .any(|name| headers.get(name).is_some());
-        let from = self.sender().address().to_ascii_lowercase();
-        let is_daemon = from.starts_with("mailer-daemon@") || from == "mailer-daemon";
-        Ok(is_submitted || is_bulk || is_list || is_daemon)
+        Ok(says_automatic(&self.headers()?, self.sender()))
     }
 
     /// An answer by a program (RFC 3834): to the reverse-path, with Auto-Submitted and the null
@@ -148,39 +142,7 @@ impl Message {
     }
 
     fn answer(&self, from: &Session, prefix: &str) -> Result<Draft> {
-        let subject = self.subject();
-        let has_prefix = subject
-            .split_once(':')
-            .is_some_and(|(first, _)| first.trim().eq_ignore_ascii_case(prefix));
-        let subject = if has_prefix {
-            subject.to_owned()
-        } else {
-            format!("{prefix}: {subject}")
-        };
-        let mut draft = from.outbox().messages().add(subject, "");
-        if let Some(id) = self.message_id()? {
-            let mut references = self.references()?;
-            references.push(id.clone());
-            draft.set_conversation(id, references);
-        }
-        Ok(draft)
-    }
-
-    fn quoted(&self) -> Result<String> {
-        let text = self.text()?;
-        let sent = self.time_sent()?.unwrap_or_else(|| self.time_received());
-        let mut quoted = format!(
-            "On {}, {} wrote:\n",
-            crate::time::rfc5322(sent),
-            self.sender()
-        );
-        for line in text.lines() {
-            let is_quote = line.starts_with('>');
-            quoted.push_str(if is_quote { ">" } else { "> " });
-            quoted.push_str(line);
-            quoted.push('\n');
-        }
-        Ok(quoted)
+        Ok(answer(from, prefix, self.subject(), &self.headers()?))
     }
 
     /// The Message-ID with its brackets; `None` when there is none.
@@ -199,4 +161,123 @@ impl Message {
     pub fn references(&self) -> Result<Vec<String>> {
         Ok(self.headers()?.references())
     }
+}
+
+/// A message that is kept is answered as one in an Inbox is.
+impl MessageFile {
+    /// An answer to whom the message wants it: as [`Message::reply`], for a message that was stored and
+    /// deleted from the Inbox long ago.
+    ///
+    /// ```
+    /// # fn main() -> cdonts::Result<()> {
+    /// # use cdonts::*;
+    /// # let server = MailServer::temporary()?;
+    /// let desk = Session::logon_smtp(&server, "Help Desk", "help@example.com")?;
+    /// let stored = "From: jane@example.com\nSubject: Tea?\nMessage-ID: <1@example.com>\n\nAny?\n";
+    /// let mut answer = MessageFile::from_bytes(stored)?.reply(&desk)?;
+    /// answer.set_text(format!("Yes.\n\n{}", answer.text()));
+    /// answer.send()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the file cannot be read or exceeds a limit.
+    pub fn reply(&self, from: &Session) -> Result<Draft> {
+        let mut draft = answer(from, "Re", self.subject(), &self.headers()?);
+        address(&mut draft, self.reply_to()?);
+        let text = self.text()?;
+        draft.set_text(match self.time_sent()? {
+            Some(sent) => quoted(self.sender(), sent, &text),
+            None => quoted_lines(format!("{} wrote:\n", self.sender()), &text),
+        });
+        Ok(draft)
+    }
+
+    /// Whether its header says that a program has sent it; see [`Message::is_automatic`], which knows
+    /// the reverse-path too.
+    ///
+    /// # Errors
+    /// When the file cannot be read or exceeds a limit.
+    pub fn is_automatic(&self) -> Result<bool> {
+        Ok(says_automatic(&self.headers()?, self.sender()))
+    }
+
+    /// The Message-ID with its brackets; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read or exceeds a limit.
+    pub fn message_id(&self) -> Result<Option<String>> {
+        Ok(self.headers()?.message_id())
+    }
+
+    /// The ids of the messages before it in the conversation, oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read or exceeds a limit.
+    pub fn references(&self) -> Result<Vec<String>> {
+        Ok(self.headers()?.references())
+    }
+}
+
+/// Begins an answer in the same conversation.
+fn answer(from: &Session, prefix: &str, subject: &str, headers: &Headers) -> Draft {
+    let has_prefix = subject
+        .split_once(':')
+        .is_some_and(|(first, _)| first.trim().eq_ignore_ascii_case(prefix));
+    let subject = if has_prefix {
+        subject.to_owned()
+    } else {
+        format!("{prefix}: {subject}")
+    };
+    let mut draft = from.outbox().messages().add(subject, "");
+    if let Some(id) = headers.message_id() {
+        let mut references = headers.references();
+        references.push(id.clone());
+        draft.set_conversation(id, references);
+    }
+    draft
+}
+
+fn address(draft: &mut Draft, to: Vec<AddressEntry>) {
+    for to in to {
+        let recipients = draft.recipients_mut();
+        recipients.add(to.name(), to.address(), RecipientType::To);
+    }
+}
+
+fn quoted(sender: &AddressEntry, sent: SystemTime, text: &str) -> String {
+    let first = format!("On {}, {sender} wrote:\n", crate::time::rfc5322(sent));
+    quoted_lines(first, text)
+}
+
+fn quoted_lines(mut quoted: String, text: &str) -> String {
+    for line in text.lines() {
+        let is_quote = line.starts_with('>');
+        quoted.push_str(if is_quote { ">" } else { "> " });
+        quoted.push_str(line);
+        quoted.push('\n');
+    }
+    quoted
+}
+
+fn says_automatic(headers: &Headers, sender: &AddressEntry) -> bool {
+    let value = |name| {
+        let header = headers.get(name);
+        header.map(|header| header.value().trim().to_ascii_lowercase())
+    };
+    let has = |name: &&str| headers.get(name).is_some();
+    let is_submitted = value("Auto-Submitted").is_some_and(|value| value != "no");
+    let is_bulk = value("Precedence")
+        .is_some_and(|value| matches!(value.as_str(), "bulk" | "junk" | "list" | "auto_reply"));
+    let asks_for_none = value("X-Auto-Response-Suppress").is_some_and(|value| value != "none");
+    let tells = [
+        "List-Id",
+        "List-Unsubscribe",
+        "X-Autoreply",
+        "X-Autorespond",
+    ];
+    let from = sender.address().to_ascii_lowercase();
+    let is_daemon = from.starts_with("mailer-daemon@") || from == "mailer-daemon";
+    is_submitted || is_bulk || asks_for_none || tells.iter().any(has) || is_daemon
 }

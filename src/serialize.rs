@@ -164,6 +164,7 @@ words!(FindingKind:
     Space = "space",
     Writer = "writer",
     Pickup = "pickup",
+    Queue = "queue",
     Unfinished = "unfinished",
     Unreadable = "unreadable",
 );

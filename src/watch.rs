@@ -38,7 +38,12 @@ pub struct Watch {
     seen: Known,
     ready: VecDeque<Message>,
     waiter: Box<dyn Waiter>,
+    /// The last look failed: the next one does not come at once.
+    has_failed: bool,
 }
+
+/// A fault that lasts must not keep a processor busy.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// What was given out or was there before.
 enum Known {
@@ -70,20 +75,27 @@ impl Watch {
             seen,
             ready: VecDeque::new(),
             waiter,
+            has_failed: false,
         })
     }
 
     /// The next new message, if one comes in that time.
     ///
     /// # Errors
-    /// As [`messages`](Inbox::messages); the next call tries again.
+    /// As [`messages`](Inbox::messages); the next call tries again, a second later if it has the time.
     pub fn next_within(&mut self, time: Duration) -> Result<Option<Message>> {
         let begin = Instant::now();
         loop {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(Some(message));
             }
-            self.look()?;
+            if self.has_failed {
+                let left = time.saturating_sub(begin.elapsed());
+                std::thread::sleep(AFTER_FAILURE.min(left));
+            }
+            let looked = self.look();
+            self.has_failed = looked.is_err();
+            looked?;
             let left = time.saturating_sub(begin.elapsed());
             if self.ready.is_empty() && left.is_zero() {
                 return Ok(None);

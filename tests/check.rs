@@ -6,7 +6,7 @@ mod support;
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use cdonts::{FindingKind, MailServer, NewMail, Profile, Writer};
+use cdonts::{FindingKind, MailServer, NewMail, Outcome, Profile, RelayMessage, Reply, Writer};
 use support::{Root, simple};
 
 /// The kinds of what is found, each once; room is not the test's.
@@ -162,6 +162,25 @@ fn a_pickup_that_nobody_empties_is_told() {
         .unwrap();
     long_ago(&file, 11);
     assert_eq!(kinds(&server), [FindingKind::Pickup]);
+}
+
+#[test]
+fn a_queue_whose_relay_was_left_out_is_told() {
+    let root = Root::new();
+    private(&root);
+    let busy = |message: &RelayMessage<'_>| {
+        vec![Outcome::Deferred(Reply::new(451, "4.3.0", "later")); message.recipients().len()]
+    };
+    let with_relay = root.builder().relay(busy).open().unwrap();
+    let new = NewMail::new(&with_relay).from("a@example.com");
+    new.to("b@example.net").send().unwrap();
+    private(&root);
+    assert_eq!(kinds(&with_relay), []);
+    drop(with_relay);
+    assert_eq!(kinds(&root.server()), [FindingKind::Queue]);
+    let again = root.builder().relay(busy).open().unwrap();
+    assert_eq!(again.queue().unwrap().len(), 1);
+    assert_eq!(kinds(&again), []);
 }
 
 #[test]

@@ -610,6 +610,27 @@ impl Seek for Shrinking {
 }
 
 #[test]
+fn what_was_written_and_what_is_sent_is_one_message() {
+    let root = Root::new();
+    let server = root.delivering();
+    let mail = NewMail::new(&server).from("a@example.com");
+    let draft = mail.to("b@example.com").into_draft();
+    let id = draft.message_id().unwrap();
+    let mut written = Vec::new();
+    draft.write_to(&mut written).unwrap();
+    let written = cdonts::MessageFile::from_bytes(written).unwrap();
+    assert_eq!(written.message_id().unwrap(), Some(id.clone()));
+    let sent = draft.send().unwrap();
+    assert_eq!(sent.message_id(), id);
+    let to = sent.delivered().first().unwrap();
+    let received = only(&server, to);
+    assert_eq!(received.message_id().unwrap(), Some(id));
+    assert_eq!(received.time_sent().unwrap(), written.time_sent().unwrap());
+    let nobody = NewMail::new(&server).into_draft();
+    assert_eq!(nobody.message_id().unwrap_err().field(), Some("From"));
+}
+
+#[test]
 fn a_reader_that_gives_less_than_it_measured_fails_the_send() {
     let root = Root::new();
     let server = root.server();

@@ -724,6 +724,43 @@ fn a_relay_that_panics_or_cannot_be_reached_ends_nothing() {
 }
 
 #[test]
+fn what_waits_for_a_destination_that_rests_says_why_and_until_when() {
+    let unreached = |message: &RelayMessage<'_>| {
+        let reply = Reply::new(0, "4.4.1", "connection refused");
+        vec![Outcome::Deferred(reply); message.recipients().len()]
+    };
+    let server = MailServer::builder()
+        .relay(unreached)
+        .relays_at_once(1.try_into().unwrap())
+        .open_temporary()
+        .unwrap();
+    for to in ["a@x.example", "b@x.example", "c@x.example"] {
+        send(&server, &[to]);
+    }
+    // Due at once, as it was sent.
+    let sent = server.queue().unwrap();
+    assert!(
+        sent.iter()
+            .all(|one| one.next_attempt() == one.time_queued())
+    );
+    let now = SystemTime::now();
+    server.deliver_now().unwrap();
+    let queue = server.queue().unwrap();
+    assert_eq!(queue.iter().filter(|one| one.attempts() == 0).count(), 2);
+    for one in &queue {
+        let to = one.recipients()[0];
+        assert!(one.last_reply(to).contains("connection refused"), "{to}");
+        assert_eq!(one.last_reply("nobody@x.example"), "");
+        assert!(one.next_attempt() > now + Duration::from_secs(30), "{to}");
+    }
+    queue[0].retry_now().unwrap();
+    let woken = server.queue().unwrap();
+    assert!(woken.iter().filter(|one| one.attempts() == 0).all(|one| {
+        one.next_attempt() == one.time_queued() && one.last_reply(one.recipients()[0]).is_empty()
+    }));
+}
+
+#[test]
 fn a_queue_needs_no_pickup_and_survives_a_clock_that_was_ahead() {
     let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
     let clock = hand.clone();

@@ -3,7 +3,9 @@
 
 mod support;
 
-use cdonts::{AutoSubmitted, Draft, ErrorKind, MailServer, NewMail, RecipientType, Session};
+use cdonts::{
+    AutoSubmitted, Draft, ErrorKind, MailServer, MessageFile, NewMail, RecipientType, Session,
+};
 use support::{Root, iis_file, messages, only, session, simple, source};
 
 fn jane(root: &Root) -> (MailServer, Session) {
@@ -164,6 +166,70 @@ fn no_program_answers_a_program() {
         );
     }
     assert!(!only(&server, "joe@example.com").is_automatic().unwrap());
+}
+
+#[test]
+fn a_message_that_was_stored_is_answered_in_its_conversation() {
+    let root = Root::new();
+    let (server, jane) = jane(&root);
+    let stored = "From: Joe <joe@example.com>\nReply-To: desk@example.com\nSubject: Tea?\n\
+        Message-ID: <2@example.com>\nReferences: <1@example.com>\n\
+        Date: Tue, 24 Nov 2026 10:00:00 +0000\n\nAny?\n";
+    let stored = MessageFile::from_bytes(stored).unwrap();
+    let answer = stored.reply(&jane).unwrap();
+    assert_eq!(answer.subject(), "Re: Tea?");
+    assert_eq!(
+        answer.text(),
+        "On Tue, 24 Nov 2026 10:00:00 +0000, Joe <joe@example.com> wrote:\n> Any?\n"
+    );
+    answer.send().unwrap();
+    let answer = only(&server, "desk@example.com");
+    let headers = answer.headers().unwrap();
+    assert_eq!(
+        headers.get("In-Reply-To").unwrap().value(),
+        "<2@example.com>"
+    );
+    assert_eq!(
+        answer.references().unwrap(),
+        ["<1@example.com>", "<2@example.com>"]
+    );
+    let undated = MessageFile::from_bytes("From: joe@example.com\n\nAny?\n").unwrap();
+    let answer = undated.reply(&jane).unwrap();
+    assert_eq!(answer.text(), "joe@example.com wrote:\n> Any?\n");
+}
+
+#[test]
+fn a_program_says_in_many_ways_that_it_is_one() {
+    let is_automatic = |field: &str| {
+        let message = format!("From: a@example.com\n{field}\n\ntext\n");
+        MessageFile::from_bytes(message)
+            .unwrap()
+            .is_automatic()
+            .unwrap()
+    };
+    for field in [
+        "Auto-Submitted: auto-generated",
+        "Precedence: bulk",
+        "Precedence: auto_reply",
+        "X-Auto-Response-Suppress: All",
+        "X-Auto-Response-Suppress: OOF, AutoReply",
+        "X-Autoreply: yes",
+        "X-Autorespond: away",
+        "List-Id: <l.example.com>",
+        "List-Unsubscribe: <mailto:l@example.com>",
+    ] {
+        assert!(is_automatic(field), "{field}");
+    }
+    let daemon = MessageFile::from_bytes("From: Mailer-Daemon@example.com\n\n").unwrap();
+    assert!(daemon.is_automatic().unwrap());
+    for field in [
+        "Auto-Submitted: no",
+        "Precedence: first-class",
+        "X-Auto-Response-Suppress: None",
+        "X-Mailer: x",
+    ] {
+        assert!(!is_automatic(field), "{field}");
+    }
 }
 
 #[test]

@@ -79,6 +79,25 @@ fn more_files_than_the_system_keeps_events_of_come_all_and_once() {
 }
 
 #[test]
+fn a_fault_that_lasts_keeps_no_processor_busy() {
+    let root = Root::new();
+    root.dir("State");
+    let server = root.server();
+    let mut watch = session(&server, "jane@example.com")
+        .inbox()
+        .watch()
+        .unwrap();
+    std::fs::remove_dir_all(root.join("Drop")).unwrap();
+    root.write("Drop", "no directory");
+    let begin = std::time::Instant::now();
+    let mut faults = 0;
+    while begin.elapsed() < Duration::from_millis(1500) && faults < 100 {
+        faults += usize::from(watch.next_within(Duration::from_secs(5)).is_err());
+    }
+    assert!(faults < 5, "{faults} in a second and a half");
+}
+
+#[test]
 fn it_needs_neither_an_index_nor_a_state_directory() {
     let root = Root::new();
     root.write("Drop/old.eml", simple(&["jane@example.com"], "old"));

@@ -50,10 +50,19 @@ pub(crate) struct Queue {
     pub(crate) clock: Option<Box<Clock>>,
     /// What is known of messages whose outcome could not be written down.
     pub(crate) memos: Mutex<HashMap<String, Memo>>,
-    /// Destinations that could not be reached, and until when they rest.
-    pub(crate) resting: Mutex<HashMap<String, u64>>,
+    /// Destinations that could not be reached.
+    pub(crate) resting: Mutex<HashMap<String, Resting>>,
     /// The time of the directory when nothing in it was due, and until when that holds.
     pub(crate) rest: Mutex<Option<(Stamp, u64)>>,
+}
+
+/// A destination that could not be reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Resting {
+    /// Until when nothing is tried there.
+    until: u64,
+    /// What was said instead of an answer.
+    reply: String,
 }
 
 /// Who has a message already, though the disk does not say so, and when to try again.
@@ -155,9 +164,18 @@ const ENDINGS: [&str; 2] = [STATE, NEW];
 const STATE: &str = "state";
 const NEW: &str = "new";
 
+/// How many messages lie in a directory that was a queue.
+pub(crate) fn count_left(dir: &Dir) -> Result<usize> {
+    Ok(names_in(dir)?.messages.len())
+}
+
 fn names(queue: &Queue) -> Result<Names> {
+    names_in(&queue.dir)
+}
+
+fn names_in(dir: &Dir) -> Result<Names> {
     let mut names = Names::default();
-    for name in queue.dir.all_names()? {
+    for name in dir.all_names()? {
         // Only names that we give: an id is a lock, and a part of a path.
         let is_id = |id: &str| {
             id.len() == 32

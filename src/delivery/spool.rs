@@ -51,6 +51,8 @@ pub(crate) struct Spool {
     pub(crate) drop: Option<Arc<DropStore>>,
     /// Where messages to other domains wait, if they are handed on by ourselves.
     pub(crate) queue: Option<Queue>,
+    /// Where they would wait, when no way out is set.
+    pub(crate) left_queue: Option<PathBuf>,
     /// A way out without files, instead of Pickup and queue.
     pub(crate) outbox: Option<Outbox>,
     pub(crate) counters: Counters,

@@ -76,21 +76,18 @@ fn send_batch(mut drafts: Vec<Draft>) -> Vec<Result<Sent, SendError>> {
 type Ready = Result<(String, Prepared)>;
 
 /// Checks and writes all of a batch; each thread takes a share.
-fn prepare(drafts: &mut [Draft]) -> Vec<Ready> {
+fn prepare(drafts: &[Draft]) -> Vec<Ready> {
     let share = drafts.len().div_ceil(THREADS).max(1);
-    let work = |drafts: &mut [Draft]| -> Vec<Ready> {
-        let one = |draft: &mut Draft| {
-            let identity = draft.identify();
-            draft.hand_on(&identity, transport::prepare)
-        };
-        drafts.iter_mut().map(one).collect()
+    let work = |drafts: &[Draft]| -> Vec<Ready> {
+        let one = |draft: &Draft| draft.hand_on(draft.identity(), transport::prepare);
+        drafts.iter().map(one).collect()
     };
     if drafts.len() == 1 {
         return work(drafts);
     }
     thread::scope(|scope| {
         let threads: Vec<_> = drafts
-            .chunks_mut(share)
+            .chunks(share)
             .map(|drafts| scope.spawn(move || work(drafts)))
             .collect();
         let join = |thread: thread::ScopedJoinHandle<'_, Vec<Ready>>| {

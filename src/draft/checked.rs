@@ -17,6 +17,15 @@ use crate::message_format::{EncodingMethod, MessageFormat};
 use crate::recipients::{Recipient, RecipientType};
 use crate::transport::{check_ascii, check_envelope};
 
+/// Who sends it.
+pub(super) fn sender(draft: &Draft) -> Result<Mailbox> {
+    if draft.from.name().is_empty() && draft.from.address().is_empty() {
+        let message = "the message has no sender; set one";
+        return Err(Error::new(ErrorKind::MissingField, message).with_field("From"));
+    }
+    mailbox("From", draft.from.name(), draft.from.address())
+}
+
 /// A draft whose values are known to be good.
 pub(super) struct Checked {
     pub(super) from: Mailbox,
@@ -32,14 +41,10 @@ impl Checked {
     pub(super) fn new(draft: &Draft) -> Result<Self> {
         let spool = draft.server.spool();
         spool.check_way(draft.credentials.as_ref())?;
-        if draft.from.name().is_empty() && draft.from.address().is_empty() {
-            let message = "the message has no sender; set one";
-            return Err(Error::new(ErrorKind::MissingField, message).with_field("From"));
-        }
+        let from = sender(draft)?;
         if let Some((field, fault)) = draft.faults.first() {
             return Err(Error::new(ErrorKind::InvalidValue, fault).with_field(field));
         }
-        let from = mailbox("From", draft.from.name(), draft.from.address())?;
         let of_type = |kind| checked_recipients(draft, kind);
         let (to, cc) = (of_type(RecipientType::To)?, of_type(RecipientType::Cc)?);
         let bcc = of_type(RecipientType::Bcc)?;

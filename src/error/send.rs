@@ -75,6 +75,11 @@ impl SendError {
         self.error.is_transient()
     }
 
+    /// Whether what was given in is at fault; see [`Error::is_invalid_input`].
+    pub fn is_invalid_input(&self) -> bool {
+        self.error.is_invalid_input()
+    }
+
     /// The code that CDONTS would have raised; see [`Error::cdo_code`].
     pub fn cdo_code(&self) -> CdoCode {
         self.error.cdo_code()

@@ -299,9 +299,11 @@ impl MailServerBuilder {
         }
         state.existing()?;
         let relaying = std::mem::take(&mut self.relaying);
+        let queue_dir = relaying.dir(self.mailroot.as_deref());
         let queue = relaying.open(self.mailroot.as_deref(), &state, modes, &self.probe)?;
         let spool = Spool {
             badmail: self.badmail(pickup.as_ref())?,
+            left_queue: queue.is_none().then_some(queue_dir).flatten(),
             queue,
             outbox: self.outbox.take(),
             counters: Counters::default(),

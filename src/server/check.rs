@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::MailServer;
 use super::finding::{Finding, FindingKind};
-use crate::delivery::Spool;
+use crate::delivery::{Spool, count_left};
 use crate::error::{ErrorKind, Result};
 use crate::fs::{Dir, Stamp};
 use crate::state::new_id;
@@ -44,6 +44,7 @@ impl MailServer {
         std::thread::sleep(GROWING);
         before.check_growth(&Files::of(spool)?, &mut findings);
         check_pickup(spool, &mut findings)?;
+        check_left_queue(spool, &mut findings)?;
         Ok(findings)
     }
 
@@ -313,6 +314,26 @@ fn check_pickup(spool: &Spool, findings: &mut Vec<Finding>) -> Result<()> {
             &pickup.dir.path().join(name),
             format!("it waits for {minutes} minutes: nobody empties Pickup"),
             "start the mail server that does, or set a `relay`, or call `deliver_now`",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether messages wait for a relay that was set once.
+fn check_left_queue(spool: &Spool, findings: &mut Vec<Finding>) -> Result<()> {
+    let Some(path) = &spool.left_queue else {
+        return Ok(());
+    };
+    let left = match Dir::open_path(path, spool.modes, &spool.probe) {
+        Err(failure) if failure.is_gone() => 0,
+        opened => count_left(&opened?)?,
+    };
+    if left > 0 {
+        findings.push(Finding::new(
+            FindingKind::Queue,
+            path,
+            format!("{left} messages wait here, and no relay is set: nobody hands them on"),
+            "set the `relay` or the `route` that was set when they were sent",
         ));
     }
     Ok(())

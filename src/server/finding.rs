@@ -23,6 +23,8 @@ pub enum FindingKind {
     Writer,
     /// Nobody takes what is put into Pickup.
     Pickup,
+    /// Messages wait in the queue, and no relay is set.
+    Queue,
     /// What was sent is not in its place yet.
     Unfinished,
     /// Files of the drop cannot be read.

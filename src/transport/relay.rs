@@ -50,6 +50,31 @@ pub trait Transport: Send + Sync {
     }
 }
 
+/// A function is a way out too: for tests, above all.
+///
+/// ```
+/// use cdonts::{MailServer, NewMail, Outcome, RelayMessage, Reply};
+///
+/// # fn main() -> cdonts::Result<()> {
+/// let busy = |message: &RelayMessage<'_>| {
+///     vec![Outcome::Deferred(Reply::new(451, "4.3.0", "later")); message.recipients().len()]
+/// };
+/// let server = MailServer::builder().relay(busy).open_temporary()?;
+/// NewMail::new(&server).from("a@example.com").to("joe@example.net").send()?;
+/// server.deliver_now()?;
+/// assert_eq!(server.queue()?[0].last_reply("joe@example.net"), "451 4.3.0 later");
+/// # Ok(())
+/// # }
+/// ```
+impl<F> Transport for F
+where
+    F: Fn(&RelayMessage<'_>) -> Vec<Outcome> + Send + Sync,
+{
+    fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
+        self(message)
+    }
+}
+
 /// What became of one recipient of a message that was handed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::file::{QueueFile, hold, ticket_of};
 use super::report::{Action, Report, Told};
 use super::ticket::{Ticket, Waiting};
-use super::{Queue, names};
+use super::{Queue, Resting, names};
 use crate::delivery::counters::add;
 use crate::delivery::{Event, Spool, tell};
 use crate::error::{Problem, Result};
@@ -190,10 +190,15 @@ impl Queue {
             }
             _ => false,
         };
-        if !outcomes.is_empty() && outcomes.iter().all(is_unreached) {
+        if let Some(first) = outcomes.first()
+            && outcomes.iter().all(is_unreached)
+        {
             let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-            let destination = destination(self, &file.ticket);
-            resting.insert(destination, self.now().saturating_add(REST));
+            let rest = Resting {
+                until: self.now().saturating_add(REST),
+                reply: first.reply().to_string(),
+            };
+            resting.insert(destination(self, &file.ticket), rest);
         }
     }
 
@@ -220,11 +225,20 @@ impl Queue {
     }
 
     fn rests_now(&self, destination: &str) -> bool {
+        self.rest_of(destination).is_some()
+    }
+
+    fn rest_of(&self, destination: &str) -> Option<Resting> {
         let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
         // A clock that was set back does not lengthen it.
-        let until = resting.get(destination).copied().unwrap_or(0);
-        until > now && until - now <= REST
+        let is_now = |rest: &&Resting| rest.until > now && rest.until - now <= REST;
+        resting.get(destination).filter(is_now).cloned()
+    }
+
+    /// Why nothing is tried for a message just now, and until when.
+    pub(super) fn held_up(&self, ticket: &Ticket) -> Option<Resting> {
+        self.rest_of(&destination(self, ticket))
     }
 }
 

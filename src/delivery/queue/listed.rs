@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::file::{QueueFile, hold};
-use super::names;
 use super::ticket::{Ticket, time_of};
+use super::{Resting, names};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::Lock;
 
@@ -29,6 +29,8 @@ pub struct QueuedMessage {
     id: String,
     reverse_path: String,
     ticket: Ticket,
+    /// Its destination could not be reached a moment ago.
+    held_up: Option<Resting>,
 }
 
 impl QueuedMessage {
@@ -48,11 +50,16 @@ impl QueuedMessage {
         waiting.map(|one| one.address.as_str()).collect()
     }
 
-    /// What was said of a recipient the last time; empty before the first attempt.
+    /// What was said of a recipient the last time. Before the first attempt it is why its destination
+    /// could not be reached for another message, else empty.
     pub fn last_reply(&self, recipient: &str) -> &str {
         let mut waiting = self.ticket.waiting.iter();
         let found = waiting.find(|one| one.address == recipient);
-        found.map_or("", |one| &one.reply)
+        let reply = found.map(|one| one.reply.as_str());
+        match (reply, &self.held_up) {
+            (Some(""), Some(held_up)) => &held_up.reply,
+            (reply, _) => reply.unwrap_or_default(),
+        }
     }
 
     /// How often it was tried.
@@ -65,9 +72,14 @@ impl QueuedMessage {
         time_of(self.ticket.queued)
     }
 
-    /// When it is tried again at the earliest.
+    /// When it is tried again at the earliest: a time that has passed for what is due.
     pub fn next_attempt(&self) -> SystemTime {
-        time_of(self.ticket.next)
+        let due = match self.ticket.next {
+            0 => self.ticket.queued,
+            next => next,
+        };
+        let rests_until = self.held_up.as_ref().map_or(0, |rest| rest.until);
+        time_of(due.max(rests_until))
     }
 
     /// Makes it due now; the next round of the delivery tries it.
@@ -141,6 +153,7 @@ pub(crate) fn list(server: &crate::MailServer) -> Result<Vec<QueuedMessage>> {
                 server: server.clone(),
                 id,
                 reverse_path: file.reverse_path,
+                held_up: queue.held_up(&file.ticket),
                 ticket: file.ticket,
             });
         }

@@ -74,6 +74,12 @@ impl Relaying {
         self.relay.is_some() || !self.routes.is_empty()
     }
 
+    /// The directory of the queue, whether or not there is one.
+    pub(super) fn dir(&self, mailroot: Option<&Path>) -> Option<PathBuf> {
+        let below = mailroot.map(|root| root.join("Queue"));
+        self.dir.clone().or(below)
+    }
+
     /// Where messages wait for a relay, if there is one.
     pub(super) fn open(
         self,
@@ -85,8 +91,7 @@ impl Relaying {
         if !self.is_set() {
             return Ok(None);
         }
-        let below = mailroot.map(|root| root.join("Queue"));
-        let Some(path) = self.dir.or(below) else {
+        let Some(path) = self.dir(mailroot) else {
             return Err(configuration(
                 "a relay needs a queue; set `mailroot` or `queue_dir`",
             ));
