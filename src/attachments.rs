@@ -245,6 +245,7 @@ impl Attachment {
 
     /// Writes the content to a new file in a directory (which is made if it is missing), under a
     /// safe name made of its own, and returns the path. No file is ever replaced: a taken name gets a number.
+    /// When this returns, the file is on the disk: the message may be deleted.
     ///
     /// # Errors
     /// As [`reader`](Attachment::reader), and when the file cannot be written; the error names it.

@@ -125,7 +125,8 @@ impl RecipientStatus {
         self.will_retry_until
     }
 
-    /// Whether trying again is useless: a status of class 5.
+    /// Whether the address itself is bad: a status of class 5. A message that was given up because
+    /// nobody took it for days has [failed](Action::Failed) too, and is not permanent.
     pub fn is_permanent(&self) -> bool {
         self.status().is_some_and(|status| status.starts_with("5."))
     }
@@ -217,8 +218,10 @@ impl AutoReply {
 }
 
 impl Message {
-    /// What the message reports on another, if it does. Anyone can write a report: believe it only
-    /// about a message that you have sent.
+    /// What the message reports on another, if it does: `multipart/report` with a delivery status or a
+    /// disposition, and `Auto-Submitted: auto-replied`. Bounces and absence notes of older programs,
+    /// which are none of these, are `None` here; [`is_automatic`](Message::is_automatic) tells many of
+    /// them. Anyone can write a report: believe it only about a message that you have sent.
     ///
     /// # Errors
     /// When the message cannot be read, is gone or exceeds a limit.

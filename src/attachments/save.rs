@@ -36,7 +36,10 @@ pub(super) fn into(attachment: &Attachment, dir: &Path) -> Result<PathBuf> {
                 if filled.is_err() {
                     outside::discard(&path);
                 }
-                return filled.map(|()| path);
+                filled?;
+                outside::sync_dir(dir)
+                    .map_err(|source| Error::io("sync a directory", dir, source))?;
+                return Ok(path);
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST => {
                 number += 1;

@@ -34,8 +34,8 @@ struct Waiting {
     durable: bool,
 }
 
-fn send_batch(mut drafts: Vec<Draft>) -> Vec<Result<Sent, SendError>> {
-    let prepared = prepare(&mut drafts);
+fn send_batch(drafts: Vec<Draft>) -> Vec<Result<Sent, SendError>> {
+    let prepared = prepare(&drafts);
     let mut results: Vec<Option<Result<Sent>>> = Vec::with_capacity(drafts.len());
     let (mut waiting, mut files) = (Vec::new(), Vec::new());
     for (place, one) in prepared.into_iter().enumerate() {

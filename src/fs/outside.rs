@@ -48,6 +48,14 @@ pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
+/// Makes the names in a directory durable, where the system has such a thing.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(path)?.sync_all()?;
+    let _ = path;
+    Ok(())
+}
+
 /// Removes a file that could not be written to its end.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub(crate) fn discard(path: &Path) {

@@ -72,7 +72,7 @@ fn send(server: &cdonts::MailServer, contact: &Contact) -> Result<(), Complaint>
 }
 
 fn complaint(error: &SendError) -> Complaint {
-    let is_visitors = matches!(error.field(), Some("Reply-To" | "Cc"));
+    let is_visitors = error.is_invalid_input() && matches!(error.field(), Some("Reply-To" | "Cc"));
     let (field, text) = match error.kind() {
         ErrorKind::InvalidAddress if is_visitors => (
             "email",

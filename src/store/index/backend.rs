@@ -28,56 +28,14 @@ impl Backend {
 }
 
 /// The door through which tests break it.
+#[cfg_attr(
+    not(test),
+    expect(clippy::unnecessary_wraps, reason = "in tests it fails")
+)]
 fn pass() -> Done {
     #[cfg(test)]
     fuse::burn()?;
     Ok(())
-}
-
-/// Breaks the calls of one thread to files of indexes, from a number on.
-#[cfg(test)]
-pub(crate) mod fuse {
-    use std::cell::Cell;
-    use std::io;
-
-    thread_local! {
-        static FUSE: Cell<Fuse> = const { Cell::new(Fuse::Whole) };
-    }
-
-    #[derive(Clone, Copy, Default)]
-    enum Fuse {
-        /// Nothing is to be broken.
-        #[default]
-        Whole,
-        /// So many calls work before one fails, and whether all do from then on.
-        Burns(usize, bool),
-        /// One has failed, and whether all do now.
-        Burnt(bool),
-    }
-
-    /// So many calls work; then one fails, or all do.
-    pub(crate) fn set(calls: usize, lasts: bool) {
-        FUSE.set(Fuse::Burns(calls, lasts));
-    }
-
-    /// Breaks nothing any more; whether something was broken.
-    pub(crate) fn take() -> bool {
-        matches!(FUSE.take(), Fuse::Burnt(_))
-    }
-
-    pub(super) fn burn() -> io::Result<()> {
-        let (next, fails) = match FUSE.get() {
-            Fuse::Whole => return Ok(()),
-            Fuse::Burns(0, lasts) => (Fuse::Burnt(lasts), true),
-            Fuse::Burns(left, lasts) => (Fuse::Burns(left - 1, lasts), false),
-            Fuse::Burnt(lasts) => (Fuse::Burnt(lasts), lasts),
-        };
-        FUSE.set(next);
-        if fails {
-            return Err(io::Error::other("the disk does not answer"));
-        }
-        Ok(())
-    }
 }
 
 type Done<T = ()> = Result<T, std::io::Error>;
@@ -143,5 +101,51 @@ impl StorageBackend for Backend {
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Locked<bool> {
         self.file.query_lock_range(start, end)
+    }
+}
+
+/// Breaks the calls of one thread to files of indexes, from a number on.
+#[cfg(test)]
+pub(crate) mod fuse {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        static FUSE: Cell<Fuse> = const { Cell::new(Fuse::Whole) };
+    }
+
+    #[derive(Clone, Copy, Default)]
+    enum Fuse {
+        /// Nothing is to be broken.
+        #[default]
+        Whole,
+        /// So many calls work before one fails, and whether all do from then on.
+        Burns(usize, bool),
+        /// One has failed, and whether all do now.
+        Burnt(bool),
+    }
+
+    /// So many calls work; then one fails, or all do.
+    pub(crate) fn set(calls: usize, lasts: bool) {
+        FUSE.set(Fuse::Burns(calls, lasts));
+    }
+
+    /// Breaks nothing any more; whether something was broken.
+    pub(crate) fn take() -> bool {
+        matches!(FUSE.take(), Fuse::Burnt(_))
+    }
+
+    pub(super) fn burn() -> io::Result<()> {
+        let (next, fails) = match FUSE.get() {
+            Fuse::Whole => return Ok(()),
+            Fuse::Burns(0, lasts) => (Fuse::Burnt(lasts), true),
+            Fuse::Burns(left, lasts) => (Fuse::Burns(left - 1, lasts), false),
+            Fuse::Burnt(lasts) => (Fuse::Burnt(lasts), lasts),
+        };
+        FUSE.set(next);
+        if fails {
+            return Err(io::Error::other("the disk does not answer"));
+        }
+        Ok(())
     }
 }
