@@ -39,7 +39,8 @@ impl Address {
             });
         };
         let Some(local) = unquote(local) else {
-            return refuse(if trimmed.ends_with('>') {
+            let has_name = trimmed.ends_with('>') && !trimmed.starts_with('<');
+            return refuse(if has_name {
                 "is no address; a name with a comma, bracket or colon in it stands in quotes: \
                  `\"Doe, Jane\" <jane@example.com>`"
             } else {
@@ -315,6 +316,7 @@ mod tests {
             ("\"a\r\n\"@example.com", "control"),
             ("jane\u{202e}@example.com", "control"),
             ("<jane@example.com>", "local-part"),
+            ("Doe, Jane <jane@example.com>", "in quotes"),
             ("jane@example.com>", "domain"),
         ] {
             let refusal = Address::parse(input).unwrap_err();
