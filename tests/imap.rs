@@ -606,13 +606,17 @@ fn a_server_that_has_more_than_there_can_be_is_not_believed() {
 #[test]
 fn what_keeps_the_line_open_does_not_keep_who_waits() {
     let still_here = "* OK Still here\r\n";
+    let commands = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let asked = || commands.load(std::sync::atomic::Ordering::Relaxed);
     // The server goes on saying so as long as anybody listens.
     let port = {
+        let commands = commands.clone();
         use std::io::{BufRead, BufReader, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                let commands = commands.clone();
                 std::thread::spawn(move || {
                     let mut out = stream.try_clone().unwrap();
                     let _ = out.write_all(b"* OK [CAPABILITY IMAP4rev1 IDLE] x\r\n");
@@ -621,6 +625,7 @@ fn what_keeps_the_line_open_does_not_keep_who_waits() {
                         .map_while(std::result::Result::ok)
                     {
                         let (tag, command) = line.split_once(' ').unwrap_or((&line, ""));
+                        commands.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                         let told = match command.split(' ').next().unwrap_or_default() {
                             "EXAMINE" => "* 0 EXISTS\r\n* OK [UIDVALIDITY 3] x\r\n",
                             "CAPABILITY" => "* CAPABILITY IMAP4rev1 IDLE\r\n",
@@ -642,7 +647,7 @@ fn what_keeps_the_line_open_does_not_keep_who_waits() {
     };
     let session = log_on(Imap::plain("127.0.0.1").port(port)).unwrap();
     let mut watch = session.inbox().watch().unwrap();
-    // It ends: that is all there is to show.
+    // It ends, and the server was not asked again and again meanwhile.
     assert!(
         watch
             .next_within(Duration::from_millis(500))
@@ -655,6 +660,7 @@ fn what_keeps_the_line_open_does_not_keep_who_waits() {
             .unwrap()
             .is_none()
     );
+    assert!(asked() < 40, "{} commands in a second", asked());
 }
 
 #[cfg(feature = "watch")]
