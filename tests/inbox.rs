@@ -572,6 +572,14 @@ fn a_file_written_in_place_is_seen_when_it_stands_still() {
     assert_eq!(messages(&server, "jane@example.co").len(), 0);
 }
 
+/// Exim alone writes through such names.
+#[test]
+fn a_name_that_another_server_would_write_through_is_a_message() {
+    let root = Root::new();
+    root.write("Drop/temp.1.eml", simple(&["jane@example.com"], "hers"));
+    assert_eq!(subjects(&root.server(), "jane@example.com"), ["hers"]);
+}
+
 #[test]
 fn a_subject_below_a_long_header_section_is_listed() {
     let root = Root::new();

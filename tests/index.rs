@@ -57,6 +57,66 @@ fn it_lies_in_the_state_directory_and_is_rebuilt_when_it_is_lost() {
 }
 
 #[test]
+fn what_a_listing_shows_is_as_the_file_says() {
+    let root = root();
+    let received = |name: &str, received: &str| {
+        let fields = format!("X-Sender: <>\r\nX-Receiver: jane@example.com\r\n{received}");
+        let below = format!("From: Sam <sam@example.net>\r\nSubject: {name}\r\n\r\ntext\r\n");
+        root.write(&format!("Drop/{name}.eml"), fields + &below);
+    };
+    received(
+        "new",
+        "Received: from a by b; Tue, 24 Nov 2026 10:00:00 +0000\r\n",
+    );
+    received(
+        "old",
+        "Received: from a by b; Thu, 1 Jan 1969 00:00:00 +0000\r\n",
+    );
+    received("none", "");
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    let file = File::options()
+        .write(true)
+        .open(root.join("Drop/none.eml"))
+        .unwrap();
+    file.set_modified(time).unwrap();
+    let shown = |server: &MailServer| {
+        let mut shown: Vec<_> = messages(server, "jane@example.com")
+            .iter()
+            .map(|message| {
+                (
+                    message.subject().to_owned(),
+                    cdonts::time::rfc3339(message.time_received()),
+                    message.sender().to_string(),
+                    message.reverse_path().to_owned(),
+                    message.delivered_to().to_owned(),
+                    message.size(),
+                )
+            })
+            .collect();
+        shown.sort();
+        shown
+    };
+    let times = |server: &MailServer| -> Vec<String> {
+        shown(server)
+            .into_iter()
+            .map(|(_, time, ..)| time)
+            .collect()
+    };
+    let expected = [
+        "2026-11-24T10:00:00Z",
+        "2020-09-13T12:26:40Z",
+        "1969-01-01T00:00:00Z",
+    ];
+    assert_eq!(times(&without_index(&root)), expected);
+    // Read, and then by the index alone.
+    let server = root.server();
+    for _ in 0..2 {
+        assert_eq!(shown(&server), shown(&without_index(&root)));
+    }
+    assert_eq!(shown(&root.server()), shown(&without_index(&root)));
+}
+
+#[test]
 fn the_owner_is_told_for_whom_there_is_mail() {
     let root = root();
     root.write("Drop/1.eml", simple(&["Jane@EXAMPLE.com"], "one"));

@@ -341,6 +341,8 @@ mod tests {
                 "<style>p{}</style>x<script>if (a<b) alert('<p>')</SCRIPT>y",
                 "xy",
             ),
+            ("<script>a = '</b>' + '</i>' + secret</script>y", "y"),
+            ("<script>a = '<xscript>' + secret</script>y", "y"),
             ("<head><title>t</title></head><body>x", "x"),
             (
                 "see <a href=\"https://x.example/?a=1&amp;b\">this</a>.",

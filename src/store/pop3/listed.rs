@@ -278,3 +278,17 @@ impl fmt::Debug for Pop3Message {
         f.debug_tuple("Pop3Message").field(&name).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_comes_twice_is_nobodys() {
+        let rows: Vec<_> = (1..=5).map(|number| Row::new(number, None)).collect();
+        let said = [(1, "a"), (2, "twice"), (3, "twice"), (4, "")];
+        let ids = said.map(|(number, id)| (number, id.as_bytes().to_vec()));
+        let own = own_ids(&rows, &ids.into_iter().collect());
+        assert_eq!(own, [Some(b"a".to_vec()), None, None, None, None]);
+    }
+}
