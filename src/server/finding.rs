@@ -23,12 +23,12 @@ pub enum FindingKind {
     Writer,
     /// Nobody takes what is put into Pickup.
     Pickup,
-    /// Messages wait in the queue, and no relay is set.
-    Queue,
     /// What was sent is not in its place yet.
     Unfinished,
     /// Files of the drop cannot be read.
     Unreadable,
+    /// Messages wait in the queue, and no relay is set.
+    Queue,
 }
 
 /// One thing that is wrong with a set-up; see [`MailServer::check`](crate::MailServer::check).
