@@ -67,6 +67,11 @@ fn nothing_that_is_sent_or_read_prints_a_body() {
     );
     hides("Session", &printed(&session));
     hides("MailServer", &printed(&server));
+    let delivered = format!("x-receiver: jane@example.com\r\nSubject: x\r\n\r\n{BODY}\r\n");
+    let delivered = cdonts::DeliveredBytes::new(std::sync::Arc::new(delivered.into_bytes()));
+    let text = printed(delivered.unwrap());
+    hides("DeliveredBytes", &text);
+    assert!(text.contains("len"), "{text}");
     let envelope = Envelope::new("jane@example.com", ["joe@example.com"]);
     assert!(printed(envelope).contains("joe@example.com"));
 }

@@ -572,6 +572,28 @@ fn a_file_written_in_place_is_seen_when_it_stands_still() {
     assert_eq!(messages(&server, "jane@example.co").len(), 0);
 }
 
+#[test]
+fn a_message_of_exactly_the_limit_is_read() {
+    let root = Root::new();
+    root.write("Drop/1.eml", simple(&["jane@example.com"], "whole"));
+    let size = only(&root.server(), "jane@example.com").size();
+    let with_limit = |message: u64| {
+        let mut limits = cdonts::Limits::default();
+        limits.message = message;
+        root.builder().limits(limits).open().unwrap()
+    };
+    let server = with_limit(size);
+    assert_eq!(messages(&server, "jane@example.com").problems(), []);
+    assert_eq!(
+        only(&server, "jane@example.com").text().unwrap(),
+        "Hello.\r\n"
+    );
+    let server = with_limit(size - 1);
+    assert_eq!(messages(&server, "jane@example.com").problems().len(), 1);
+    let error = only(&server, "jane@example.com").text().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}
+
 /// Exim alone writes through such names.
 #[test]
 fn a_name_that_another_server_would_write_through_is_a_message() {

@@ -297,6 +297,7 @@ mod tests {
             ),
             ("undisclosed-recipients:;", &[]),
             ("j@x (Jane)", &[("Jane", "j@x")]),
+            ("j@x (Jane \\) Doe)", &[("Jane ) Doe", "j@x")]),
             ("<@route,@two:j@x>", &[("", "j@x")]),
             ("j . d @ x . y", &[("", "j.d@x.y")]),
             ("A <a@x> B <b@y>", &[("A", "a@x"), ("B", "b@y")]),
