@@ -62,6 +62,22 @@ fn a_message_is_what_a_listing_knows_of_it() {
 }
 
 #[test]
+fn a_summary_is_what_a_store_tells() {
+    let head = b"From: Jane <jane@example.com>\r\nSubject: Hello\r\n\r\nHow";
+    let summary = cdonts::Summary::of_message(head, 1000);
+    assert_eq!((summary.subject(), summary.size()), ("Hello", 1000));
+    assert_eq!(
+        to_value(summary).unwrap(),
+        json!({
+            "sender": {"name": "Jane", "address": "jane@example.com"},
+            "subject": "Hello",
+            "time_received": null,
+            "size": 1000,
+        })
+    );
+}
+
+#[test]
 fn a_report_says_which_it_is() {
     let report = "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n\
         --b\nContent-Type: text/plain\n\nno\n--b\nContent-Type: message/delivery-status\n\n\
