@@ -274,6 +274,7 @@ fn a_server_that_lets_one_in_unasked_gets_no_password() {
             say("+OK hello\r\n"),
             answer("CAPA", "+OK\r\nSASL PLAIN\r\n.\r\n"),
             answer("AUTH PLAIN", said),
+            Step::HearAll,
         ]]);
         let error = log_on(pop3(&script)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Network, "{said}: {error}");

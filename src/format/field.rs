@@ -258,6 +258,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_set_with_states_is_never_quoted_printable() {
+        let charset = Charset::of_code_page(50220).unwrap();
+        let field = unstructured("Subject", "mostly in plain letters, then 日", charset);
+        assert!(
+            field.contains("=?iso-2022-jp?B?") && !field.contains("?Q?"),
+            "{field}"
+        );
+    }
+
+    #[test]
     fn the_column_is_that_of_the_last_line() {
         for (text, held) in [("", 0), ("abc", 3), ("abc\r\n", 0), ("\r\nab\r\ncde", 3)] {
             assert_eq!(column(text), held, "{text:?}");

@@ -18,6 +18,8 @@ pub(crate) enum Step {
     Answer(&'static str, String),
     /// Says nothing until the client goes.
     Stall,
+    /// Says nothing, and hears whatever comes until the client goes.
+    HearAll,
     /// Hears `QUIT`; or else the client goes on, and it is the next session that is meant: all of
     /// it behind the first step that answers this.
     QuitOrNextBehind(&'static str),
@@ -142,6 +144,15 @@ impl Talk {
                 Step::Stall => {
                     let mut rest = Vec::new();
                     let _ = self.lines.read_to_end(&mut rest);
+                    return None;
+                }
+                Step::HearAll => {
+                    let mut rest = String::new();
+                    let _ = self.lines.read_to_string(&mut rest);
+                    heard
+                        .lock()
+                        .unwrap()
+                        .extend(rest.lines().map(ToOwned::to_owned));
                     return None;
                 }
                 Step::QuitOrNextBehind(last) => {
