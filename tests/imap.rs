@@ -610,8 +610,8 @@ fn what_keeps_the_line_open_does_not_keep_who_waits() {
     let asked = || commands.load(std::sync::atomic::Ordering::Relaxed);
     // The server goes on saying so as long as anybody listens.
     let port = {
-        let commands = commands.clone();
         use std::io::{BufRead, BufReader, Write};
+        let commands = commands.clone();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
