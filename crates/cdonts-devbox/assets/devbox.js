@@ -14,7 +14,9 @@ async function look() {
 }
 
 async function refresh() {
-  const answer = await fetch(location.href);
+  let answer = await fetch(location.href);
+  // The open message may be gone: the list is there still.
+  if (answer.status === 404) answer = await fetch(document.querySelector("a.home").href);
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const id of ["addresses", "list"]) {

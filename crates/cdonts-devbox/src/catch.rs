@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use cdonts::{Outcome, RelayMessage, Reply, Transport};
+use cdonts::{MessageFile, Outcome, RelayMessage, Reply, Transport};
 
 /// So many are kept, the newest.
 const MOST: usize = 1000;
@@ -46,6 +46,9 @@ pub(crate) struct Caught {
     pub(crate) time: SystemTime,
     pub(crate) reverse_path: String,
     pub(crate) recipients: Vec<String>,
+    /// Of its header, empty when that cannot be read.
+    pub(crate) sender: String,
+    pub(crate) subject: String,
     pub(crate) bytes: Arc<Vec<u8>>,
 }
 
@@ -94,7 +97,15 @@ impl Transport for Catch {
         let mut bytes = Vec::new();
         let outcome = match message.write_to(&mut bytes) {
             Ok(_) => {
+                let read = MessageFile::from_bytes(bytes.clone()).ok();
+                let read = read.as_ref();
                 self.keep(Caught {
+                    sender: read
+                        .map(|message| message.sender().to_string())
+                        .unwrap_or_default(),
+                    subject: read
+                        .map(|message| message.subject().to_owned())
+                        .unwrap_or_default(),
                     id: message.id().to_owned(),
                     time: SystemTime::now(),
                     reverse_path: message.reverse_path().to_owned(),

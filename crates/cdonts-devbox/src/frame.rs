@@ -5,6 +5,8 @@
 //! What no policy holds back is taken out: elements for which a browser connects to a server before
 //! it asks whether it may. Pictures of other parts (`cid:`) are put into it as data.
 
+use std::collections::HashMap;
+
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use cdonts::{Attachment, MessageFile, Result};
@@ -13,13 +15,16 @@ use cdonts::{Attachment, MessageFile, Result};
 const POLICY: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
      font-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'";
 
-/// So many octets of pictures are put into a document.
+/// Pictures of so many octets are read.
 const MOST: u64 = 20_000_000;
+/// And so much of them is put into a document: it may name one a million times.
+const MOST_INSERTED: usize = 40_000_000;
 
 pub(crate) fn answer(html: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
     ];
     (headers, html).into_response()
 }
@@ -28,7 +33,7 @@ pub(crate) fn answer(html: String) -> Response {
 pub(crate) fn html(message: &MessageFile) -> Result<String> {
     let html = message.html_text()?;
     let mut room = MOST;
-    let mut pictures = Vec::new();
+    let mut pictures = HashMap::new();
     for attachment in &message.attachments()? {
         let Some(id) = attachment.content_id() else {
             continue;
@@ -36,11 +41,17 @@ pub(crate) fn html(message: &MessageFile) -> Result<String> {
         if !is_picture(attachment.content_type()) {
             continue;
         }
-        let Some(left) = room.checked_sub(attachment.size()?) else {
-            continue;
-        };
-        room = left;
-        pictures.push((without_brackets(id).to_owned(), data_of(attachment)?));
+        // One that cannot be read is not shown; the rest is.
+        let left = attachment
+            .size()
+            .ok()
+            .and_then(|size| room.checked_sub(size));
+        if let (Some(left), Ok(data)) = (left, data_of(attachment)) {
+            room = left;
+            pictures
+                .entry(without_brackets(id).to_owned())
+                .or_insert(data);
+        }
     }
     Ok(without_connecting(&with_pictures(&html, &pictures)))
 }
@@ -86,15 +97,18 @@ fn without_brackets(id: &str) -> &str {
     id.trim().trim_start_matches('<').trim_end_matches('>')
 }
 
-/// Puts pictures where the document names them.
-fn with_pictures(html: &str, pictures: &[(String, String)]) -> String {
+/// Puts pictures where the document names them: as often as it does, but not for ever.
+fn with_pictures(html: &str, pictures: &HashMap<String, String>) -> String {
+    let mut room = MOST_INSERTED;
     let mut rest = html;
     let mut out = String::with_capacity(html.len());
     while let Some((before, behind)) = rest.split_once("cid:") {
         out.push_str(before);
         let end = behind.find(['"', '\'', '>', ')', '<', ' ', '\t', '\r', '\n']);
         let (name, after) = behind.split_at(end.unwrap_or(behind.len()));
-        if let Some((_, data)) = pictures.iter().find(|(id, _)| *id == decoded(name)) {
+        let data = pictures.get(&decoded(name));
+        if let Some(data) = data.filter(|data| data.len() <= room) {
+            room -= data.len();
             out.push_str(data);
         } else {
             out.push_str("cid:");
@@ -134,16 +148,24 @@ mod tests {
 
     #[test]
     fn pictures_stand_where_the_document_names_them() {
-        let pictures = [
+        let pictures = HashMap::from([
             ("logo".to_owned(), "data:1".to_owned()),
             ("logo2@x".to_owned(), "data:2".to_owned()),
-        ];
+        ]);
         let html =
             "<img src=\"cid:logo\"><img src='cid:logo2%40x'><p style=\"a: url(cid:logo)\">cid:none";
         assert_eq!(
             with_pictures(html, &pictures),
             "<img src=\"data:1\"><img src='data:2'><p style=\"a: url(data:1)\">cid:none"
         );
+    }
+
+    #[test]
+    fn a_picture_that_is_named_a_million_times_fills_no_memory() {
+        let pictures = HashMap::from([("a".to_owned(), "x".repeat(1_000_000))]);
+        let shown = with_pictures(&"cid:a ".repeat(1_000_000), &pictures);
+        assert!(shown.len() < MOST_INSERTED + 7_000_000, "{}", shown.len());
+        assert!(shown.ends_with("cid:a "));
     }
 
     #[test]

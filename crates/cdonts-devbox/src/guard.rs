@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -18,6 +18,16 @@ use crate::Devbox;
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      connect-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'";
+
+/// What proxies put into a request.
+const PROXIES: [&str; 6] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
 
 pub(crate) async fn check(
     State(devbox): State<Arc<Devbox>>,
@@ -32,7 +42,7 @@ pub(crate) async fn check(
 
 fn may(devbox: &Devbox, request: &Request) -> Result<(), &'static str> {
     let headers = request.headers();
-    if request.method() == Method::POST && !comes_from_here(headers) {
+    if !comes_from_here(request.method(), headers) {
         return Err("only a page of the devbox itself may ask for that");
     }
     if devbox.for_everyone {
@@ -45,9 +55,9 @@ fn may(devbox: &Devbox, request: &Request) -> Result<(), &'static str> {
                     `app.into_make_service_with_connect_info::<std::net::SocketAddr>()`",
         );
     };
-    let is_passed_on = ["forwarded", "x-forwarded-for", "x-real-ip"]
-        .iter()
-        .any(|name| headers.contains_key(*name));
+    // A proxy that says nothing of itself cannot be told from the machine.
+    let is_passed_on = PROXIES.iter().any(|name| headers.contains_key(*name))
+        || request.version() == Version::HTTP_10;
     if !peer.ip().to_canonical().is_loopback() || is_passed_on {
         return Err(
             "the devbox answers its own machine alone, unless `Devbox::for_everyone` is set",
@@ -82,16 +92,20 @@ fn is_local(host: &str) -> bool {
         || host.ends_with(".localhost")
 }
 
-/// Whether no other site has made the browser send this. Programs other than browsers say neither.
-fn comes_from_here(headers: &HeaderMap) -> bool {
-    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
-        return site == "same-origin" || site == "none";
+/// Whether no other site has made the browser send this, but for a link that was followed to a page.
+/// Programs other than browsers say nothing of it.
+fn comes_from_here(method: &Method, headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = text("sec-fetch-site") {
+        let is_followed = method == Method::GET
+            && text("sec-fetch-mode") == Some("navigate")
+            && text("sec-fetch-dest") == Some("document");
+        return site == "same-origin" || site == "none" || is_followed;
     }
-    let Some(origin) = text(header::ORIGIN) else {
+    let Some(origin) = text("origin") else {
         return true;
     };
-    let own = text(header::HOST).unwrap_or("?");
+    let own = text("host").unwrap_or("?");
     let rest = origin.split_once("://").map(|(_, rest)| rest);
     rest.is_some_and(|rest| rest.eq_ignore_ascii_case(own))
 }
@@ -106,7 +120,8 @@ fn harmless(mut response: Response) -> Response {
     };
     set(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::REFERRER_POLICY, "no-referrer");
+    // Not none at all: a browser would not say then that our own form is ours.
+    set(header::REFERRER_POLICY, "same-origin");
     set(header::CACHE_CONTROL, "no-store");
     set(header::X_DNS_PREFETCH_CONTROL, "off");
     set(

@@ -98,23 +98,23 @@ impl Mail {
         }
     }
 
-    fn caught(caught: Caught) -> Result<Self> {
-        let message = MessageFile::from_bytes(caught.bytes.to_vec())?;
-        Ok(Self {
+    fn caught(caught: Caught) -> Self {
+        Self {
             id: id_of(&(&caught.id, caught.time)),
             addresses: caught.recipients.clone(),
             kind: Kind::Caught,
-            sender: shown(message.sender()),
-            subject: message.subject().to_owned(),
+            sender: caught.sender.clone(),
+            subject: caught.subject.clone(),
             reverse_path: caught.reverse_path.clone(),
             time: caught.time,
             size: caught.bytes.len() as u64,
             from: From::Catch(caught),
-        })
+        }
     }
 
     fn is_wanted(&self, wanted: &Wanted) -> bool {
-        let is_his = |address: &String| address.eq_ignore_ascii_case(&wanted.address);
+        let his = wanted.address.to_lowercase();
+        let is_his = |address: &String| address.to_lowercase() == his;
         if !wanted.address.is_empty() && !self.addresses.iter().any(is_his) {
             return false;
         }
@@ -186,14 +186,16 @@ pub(crate) fn all(devbox: &Devbox) -> Result<Vec<Mail>> {
         }
     }
     if has_drop {
-        for message in devbox.server.unclaimed()?.into_iter().take(MOST) {
+        let unclaimed = devbox.server.unclaimed()?;
+        let newest = (0..unclaimed.len()).rev().take(MOST);
+        for message in newest.filter_map(|at| unclaimed.get(at)) {
             let name = message.file_name();
             let mail = Mail::delivered(Kind::Unclaimed, &name, message);
             files.entry(name).or_insert(mail);
         }
     }
     let caught = devbox.catch.iter().flat_map(Catch::all);
-    let caught = caught.filter_map(|caught| Mail::caught(caught).ok());
+    let caught = caught.map(Mail::caught);
     let mut all: Vec<Mail> = files.into_values().chain(caught).collect();
     all.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
     Ok(all)

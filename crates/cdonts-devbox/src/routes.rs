@@ -69,7 +69,11 @@ impl Asked {
 fn base(original: &Uri, own: &Uri) -> String {
     let path = original.path();
     let base = path.strip_suffix(own.path()).unwrap_or(path);
-    base.trim_end_matches('/').to_owned()
+    match base.trim_matches('/') {
+        "" => String::new(),
+        // With one slash: two would begin the name of another server.
+        base => format!("/{base}"),
+    }
 }
 
 fn id(path: &HashMap<String, String>) -> String {

@@ -233,6 +233,14 @@ async fn nobody_but_this_machine_is_answered() {
             "through a proxy",
             request("GET", "/mail").header("x-forwarded-for", "192.0.2.1"),
         ),
+        (
+            "through one that says little",
+            request("GET", "/mail").header("via", "1.1 proxy"),
+        ),
+        (
+            "through an old one",
+            request("GET", "/mail").version(axum::http::Version::HTTP_10),
+        ),
         ("under another name", {
             let peer = peer([127, 0, 0, 1]);
             axum::http::Request::builder()
@@ -294,6 +302,52 @@ async fn no_other_site_can_delete() {
 }
 
 #[tokio::test]
+async fn no_other_site_can_read_but_a_link_can_be_followed() {
+    let server = server();
+    mail(&server, "jane@example.com", "secret", "");
+    let app = app(&server);
+    let path = only(&app).await;
+    for path in ["/mail".to_owned(), format!("{path}/raw"), path.clone()] {
+        for site in ["cross-site", "same-site"] {
+            for (mode, dest) in [
+                ("cors", "empty"),
+                ("no-cors", "image"),
+                ("navigate", "iframe"),
+            ] {
+                let asked = request("GET", &path)
+                    .header("sec-fetch-site", site)
+                    .header("sec-fetch-mode", mode)
+                    .header("sec-fetch-dest", dest);
+                assert_eq!(ask(&app, asked).await.status, 403, "{path} {site} {mode}");
+            }
+        }
+        let by_origin = request("GET", &path).header("origin", "http://localhost:4000");
+        assert_eq!(ask(&app, by_origin).await.status, 403, "{path}");
+    }
+    let followed = request("GET", "/mail")
+        .header("sec-fetch-site", "cross-site")
+        .header("sec-fetch-mode", "navigate")
+        .header("sec-fetch-dest", "document");
+    assert_eq!(ask(&app, followed).await.status, 200);
+}
+
+#[tokio::test]
+async fn wherever_it_is_nested_its_links_lead_to_itself() {
+    let server = server();
+    mail(&server, "jane@example.com", "x", "");
+    let devbox = || Devbox::new(&server).router::<()>();
+    let deep = axum::Router::new().nest("/a/b", devbox());
+    let page = get(&deep, "/a/b").await;
+    assert!(messages(&page)[0].starts_with("/a/b/m/"), "{page}");
+    let top = axum::Router::new().merge(devbox());
+    let page = get(&top, "/").await;
+    assert!(messages(&page)[0].starts_with("/m/"), "{page}");
+    let captured = axum::Router::new().nest("/{a}/{b}", devbox());
+    let answer = ask(&captured, request("GET", "//evil.example")).await;
+    assert!(!answer.body.contains("\"//"), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn every_answer_forbids_the_browser_to_load_or_keep_anything() {
     let server = server();
     mail(&server, "jane@example.com", "x", "");
@@ -315,9 +369,10 @@ async fn every_answer_forbids_the_browser_to_load_or_keep_anything() {
         );
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("cache-control"), "no-store", "{path}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
     }
     let frame = ask(&app, request("GET", &format!("{path}/frame"))).await;
+    assert_eq!(frame.header("referrer-policy"), "no-referrer");
     assert!(
         frame
             .header("content-security-policy")

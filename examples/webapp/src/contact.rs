@@ -83,10 +83,13 @@ fn complaint(error: &SendError) -> Complaint {
             "A name is one line of text, without special characters.".to_owned(),
         ),
         // Nothing is lost: `error.into_draft()` could be kept and sent later.
-        _ => (
-            "",
-            format!("Your message could not be sent; please try again later. ({error})"),
-        ),
+        _ => {
+            eprintln!("{error}");
+            (
+                "",
+                "Your message could not be sent; please try again later.".to_owned(),
+            )
+        }
     };
     Complaint { field, text }
 }

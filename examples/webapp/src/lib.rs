@@ -5,7 +5,8 @@
 //! While it is developed, `/mail` shows all mail that the application sends.
 //!
 //! It is an example of mail, not of everything: a form in the open needs a limit for each visitor,
-//! and the operator's pages stand behind the application's log-in.
+//! and the operator's pages stand behind the application's log-in, with its protection against other
+//! sites that send forms.
 
 mod contact;
 mod operator;

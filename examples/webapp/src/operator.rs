@@ -22,7 +22,9 @@ pub(crate) async fn inbox(State(app): State<App>) -> Response {
             &html! {
                 @if messages.is_empty() { p { "No question waits." } }
                 ul { @for message in &messages { li {
-                    a href={ "/inbox/" (file_of(&message)) } { (message.subject()) }
+                    a href={ "/inbox/" (file_of(&message)) } {
+                        (if message.subject().is_empty() { "(no subject)" } else { message.subject() })
+                    }
                     " — " (message.sender()) ", " (time::rfc5322(message.time_received()))
                 } } }
             },
@@ -80,8 +82,10 @@ pub(crate) async fn answer(
     }
 }
 
+/// How a page names the message: of its file only what stands in an address as it is.
 fn file_of(message: &Message) -> String {
-    message.file_name().to_string_lossy().into_owned()
+    let name = message.file_name().to_string_lossy().into_owned();
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
 
 /// A name that a browser sends is compared with those that there are, and never opened.
