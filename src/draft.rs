@@ -4,13 +4,13 @@ mod batch;
 mod checked;
 mod conventions;
 pub(crate) mod header;
+mod identity;
 mod writer_sink;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 use std::sync::OnceLock;
-use std::time::SystemTime;
 
 use crate::address_entry::AddressEntry;
 use crate::credentials::Credentials;
@@ -25,11 +25,11 @@ use crate::recipients::Recipients;
 use crate::sent::Sent;
 use crate::server::MailServer;
 use crate::session::Session;
-use crate::state::new_id;
 use crate::transport::{self, Outgoing};
 pub(crate) use batch::send_all;
 pub use conventions::AutoSubmitted;
 use conventions::Unsubscribe;
+use identity::Identity;
 use writer_sink::WriterSink;
 
 /// An outgoing message while it is composed (CDONTS `Message` in the Outbox).
@@ -78,31 +78,10 @@ pub struct Draft {
     wants_read_receipt: bool,
     /// What a setter could not take; told when the draft is sent.
     faults: Vec<(String, String)>,
-    /// Given at the first attempt to send, and kept.
-    /// Made when it is first asked for.
+    /// Made when it is first asked for, and kept.
     identity: OnceLock<Identity>,
     /// Of the session, for a way out that asks for them.
     credentials: Option<Credentials>,
-}
-
-/// What makes two attempts the same message.
-#[derive(Clone, Debug)]
-struct Identity {
-    id: String,
-    date: SystemTime,
-}
-
-impl Identity {
-    fn new() -> Self {
-        Self {
-            id: new_id(),
-            date: SystemTime::now(),
-        }
-    }
-
-    fn message_id(&self, domain: &str) -> String {
-        format!("<{}@{domain}>", self.id)
-    }
 }
 
 impl Draft {
@@ -329,11 +308,7 @@ impl Draft {
 
     /// Makes the Message-ID follow from a text instead of chance.
     pub(crate) fn set_identity_from(&mut self, text: &str) {
-        let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, text.as_bytes());
-        self.identity = OnceLock::from(Identity {
-            id: id.simple().to_string(),
-            date: SystemTime::now(),
-        });
+        self.identity = OnceLock::from(Identity::of(text));
     }
 
     /// Checks all that [`send`](Draft::send) checks, and writes nothing.

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::MutexGuard;
 
-use super::{DraftAttachment, Kind};
+use super::attachment::{DraftAttachment, Kind};
 use crate::error::Result;
 use crate::format::encode::Source;
 

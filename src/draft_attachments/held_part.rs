@@ -5,18 +5,18 @@ use std::io::{self, Read, Seek, SeekFrom};
 use crate::part::{MessagePart, PartReader};
 
 /// Its content, decoded anew each time it is read from the beginning.
-pub(super) struct Received {
+pub(super) struct HeldPart {
     part: MessagePart,
     reader: Option<PartReader>,
 }
 
-impl Received {
+impl HeldPart {
     pub(super) fn new(part: MessagePart) -> Self {
         Self { part, reader: None }
     }
 }
 
-impl Read for Received {
+impl Read for HeldPart {
     fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
@@ -26,7 +26,7 @@ impl Read for Received {
     }
 }
 
-impl Seek for Received {
+impl Seek for HeldPart {
     /// To the beginning, and to the end for its length.
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         match to {
