@@ -12,7 +12,7 @@ use crate::fs::Op;
 use crate::fs::double::Plan;
 use crate::{
     Draft, Durability, MailServer, MailServerBuilder, NewMail, Outcome, RelayMessage, Reply,
-    Session, Transport, Writer,
+    Session, Writer,
 };
 
 /// So many calls of each kind.
@@ -204,19 +204,12 @@ fn what_is_known_costs_no_file() {
     assert_eq!(fixture.cost(shown), Cost::default());
 }
 
-/// Takes nothing for now.
-struct Busy;
-
-impl Transport for Busy {
-    fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
-        let busy = Outcome::Deferred(Reply::new(450, "4.3.2", "busy"));
-        vec![busy; message.recipients().len()]
-    }
-}
-
 #[test]
 fn a_queue_in_which_nothing_is_due_is_not_listed() {
-    let fixture = Fixture::with(Durability::Durable, |builder| builder.relay(Busy));
+    let busy = |message: &RelayMessage<'_>| {
+        vec![Outcome::Deferred(Reply::new(450, "4.3.2", "busy")); message.recipients().len()]
+    };
+    let fixture = Fixture::with(Durability::Durable, |builder| builder.relay(busy));
     fixture.draft("out", &["a@x.example"]).send().unwrap();
     fixture.server.deliver_now().unwrap();
     let deliver =

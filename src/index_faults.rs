@@ -3,27 +3,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
-use std::path::Path;
-
+use crate::fs::Probe;
+use crate::looks::Fixture;
 use crate::store::fuse;
-use crate::{MailServer, Session, Writer};
-
-fn server(root: &Path) -> MailServer {
-    MailServer::builder()
-        .mailroot(root)
-        .drop_writer(Writer::Renames)
-        .open()
-        .unwrap()
-}
-
-fn write(root: &Path, name: &str, to: &[&str]) {
-    let run: String = to
-        .iter()
-        .map(|to| format!("X-Receiver: {to}@example.com\r\n"))
-        .collect();
-    let text = format!("X-Sender: s@x.example\r\n{run}Subject: {name}\r\n\r\ntext\r\n");
-    std::fs::write(root.join("Drop").join(name), text).unwrap();
-}
+use crate::{MailServer, Session};
 
 /// What Jane sees, by every way of looking.
 fn seen(server: &MailServer) -> Vec<String> {
@@ -65,24 +48,22 @@ enum Begin {
 }
 
 fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
-    let root = tempfile::tempdir().unwrap();
-    let root = root.path();
-    for name in ["Pickup", "Drop", "State"] {
-        std::fs::create_dir(root.join(name)).unwrap();
-    }
-    write(root, "one", &["jane"]);
-    write(root, "two", &["jane", "joe"]);
-    write(root, "gone", &["jane"]);
-    let mut looking = server(root);
+    let fixture = Fixture::new();
+    let server = || fixture.server_with(Probe::default());
+    let write = |name: &str, to: &[&str]| fixture.write(name, to, name);
+    write("one", &["jane"]);
+    write("two", &["jane", "joe"]);
+    write("gone", &["jane"]);
+    let mut looking = server();
     if !matches!(begin, Begin::Without) {
         assert_eq!(seen(&looking), ["gone", "one", "two"]);
     }
     if matches!(begin, Begin::Changed | Begin::Reopened) {
-        std::fs::remove_file(root.join("Drop/gone")).unwrap();
-        write(root, "new", &["jane", "joe"]);
+        std::fs::remove_file(fixture.drop_dir().join("gone")).unwrap();
+        write("new", &["jane", "joe"]);
     }
     if matches!(begin, Begin::Reopened) {
-        looking = server(root);
+        looking = server();
     }
     let there: &[&str] = match begin {
         Begin::Without | Begin::Known => &["gone", "one", "two"],
@@ -94,7 +75,7 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
     let context = format!("{begin:?}, call {calls}, {lasts}");
     assert_eq!(while_it_fails, there, "{context}");
     assert_eq!(seen(&looking), there, "{context}: afterwards");
-    assert_eq!(seen(&server(root)), there, "{context}: another program");
+    assert_eq!(seen(&server()), there, "{context}: another program");
     has_failed
 }
 

@@ -14,13 +14,13 @@ use crate::fs::double::Plan;
 use crate::fs::{Op, Probe};
 use crate::{MailServer, Session, Writer};
 
-struct Fixture {
+pub(crate) struct Fixture {
     root: TempDir,
     plan: Arc<Plan>,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         for name in ["Pickup", "Drop", "State"] {
             std::fs::create_dir(root.path().join(name)).unwrap();
@@ -31,11 +31,11 @@ impl Fixture {
         }
     }
 
-    fn drop_dir(&self) -> PathBuf {
+    pub(crate) fn drop_dir(&self) -> PathBuf {
         self.root.path().join("Drop")
     }
 
-    fn server_with(&self, probe: Probe) -> MailServer {
+    pub(crate) fn server_with(&self, probe: Probe) -> MailServer {
         let mut builder = MailServer::builder()
             .mailroot(self.root.path())
             .drop_writer(Writer::Renames);
@@ -50,7 +50,7 @@ impl Fixture {
         server
     }
 
-    fn write(&self, name: &str, to: &[&str], subject: &str) {
+    pub(crate) fn write(&self, name: &str, to: &[&str], subject: &str) {
         let run: String = to
             .iter()
             .map(|to| format!("X-Receiver: {to}@example.com\r\n"))

@@ -4,7 +4,7 @@
 
 mod support;
 
-use cdonts::{MailServer, MessageFile, NewMail, Outcome, RelayMessage, Reply, Session, Transport};
+use cdonts::{MailServer, MessageFile, NewMail, Outcome, RelayMessage, Reply, Session};
 use serde_json::{Value, json, to_value};
 use support::Root;
 
@@ -146,18 +146,12 @@ fn problems_findings_and_steps_of_the_way_are_data() {
     assert_eq!(problem["path"], Value::Null);
 }
 
-struct Busy;
-
-impl Transport for Busy {
-    fn send(&self, message: &RelayMessage<'_>) -> Vec<Outcome> {
-        let busy = Outcome::Deferred(Reply::new(450, "4.3.2", "busy"));
-        vec![busy; message.recipients().len()]
-    }
-}
-
 #[test]
 fn the_queue_tells_who_waits_and_why() {
-    let server = MailServer::builder().relay(Busy).open_temporary().unwrap();
+    let busy = |message: &RelayMessage<'_>| {
+        vec![Outcome::Deferred(Reply::new(450, "4.3.2", "busy")); message.recipients().len()]
+    };
+    let server = MailServer::builder().relay(busy).open_temporary().unwrap();
     let new = NewMail::new(&server).from("a@example.com");
     new.to("joe@example.net").send().unwrap();
     server.deliver_now().unwrap();

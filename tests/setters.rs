@@ -196,31 +196,43 @@ const SETTERS: &[(&str, &str, Setter)] = &[
             d.attachments_mut().add_reader(t, Cursor::new("a"));
         })
     }),
-    ("draft_attachments", "set_name", |s, t| {
+    ("draft_attachments/attachment", "set_name", |s, t| {
         attached(s, |a| {
             a.set_name(t);
         })
     }),
-    ("draft_attachments", "set_content_type", |s, t| {
-        attached(s, |a| {
-            a.set_content_type(t);
-        })
-    }),
-    ("draft_attachments", "set_content_id", |s, t| {
+    (
+        "draft_attachments/attachment",
+        "set_content_type",
+        |s, t| {
+            attached(s, |a| {
+                a.set_content_type(t);
+            })
+        },
+    ),
+    ("draft_attachments/attachment", "set_content_id", |s, t| {
         attached(s, |a| {
             a.set_content_id(t);
         })
     }),
-    ("draft_attachments", "set_content_location", |s, t| {
-        attached(s, |a| {
-            a.set_content_location(t);
-        })
-    }),
-    ("draft_attachments", "set_content_base", |s, t| {
-        attached(s, |a| {
-            a.set_content_base(t);
-        })
-    }),
+    (
+        "draft_attachments/attachment",
+        "set_content_location",
+        |s, t| {
+            attached(s, |a| {
+                a.set_content_location(t);
+            })
+        },
+    ),
+    (
+        "draft_attachments/attachment",
+        "set_content_base",
+        |s, t| {
+            attached(s, |a| {
+                a.set_content_base(t);
+            })
+        },
+    ),
     ("recipients", "set_name", |s, t| {
         recipient(s, |r| {
             r.set_name(t);
@@ -265,6 +277,7 @@ fn every_setter_that_takes_text_is_in_the_table() {
         "draft",
         "draft/conventions",
         "draft_attachments",
+        "draft_attachments/attachment",
         "folder",
         "new_mail",
         "recipients",

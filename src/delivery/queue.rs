@@ -166,14 +166,10 @@ const NEW: &str = "new";
 
 /// How many messages lie in a directory that was a queue.
 pub(crate) fn count_left(dir: &Dir) -> Result<usize> {
-    Ok(names_in(dir)?.messages.len())
+    Ok(names(dir)?.messages.len())
 }
 
-fn names(queue: &Queue) -> Result<Names> {
-    names_in(&queue.dir)
-}
-
-fn names_in(dir: &Dir) -> Result<Names> {
+fn names(dir: &Dir) -> Result<Names> {
     let mut names = Names::default();
     for name in dir.all_names()? {
         // Only names that we give: an id is a lock, and a part of a path.

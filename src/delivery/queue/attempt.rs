@@ -50,7 +50,7 @@ pub(crate) fn due(spool: &Spool) -> Result<Due> {
         return Ok(due);
     }
     let before = queue.rested_stamp();
-    let names = names(queue)?;
+    let names = names(&queue.dir)?;
     if let Err(error) = names.sweep(spool, queue) {
         due.problems.push(error.into());
     }
@@ -137,7 +137,7 @@ fn attempt(spool: &Spool, queue: &Queue, id: &str) -> Result<()> {
             "the message has come by too many servers: a loop",
         );
         vec![Outcome::Refused(reply); file.ticket.waiting.len()]
-    } else if queue.rests_now(&destination(queue, &file.ticket)) {
+    } else if queue.held_up(&file.ticket).is_some() {
         if !queue.schedule.is_expired(age) {
             // Its turn comes when the destination can be reached again.
             return Ok(());
@@ -224,21 +224,16 @@ impl Queue {
             .is_some_and(|memo| memo.accepted.contains(address))
     }
 
-    fn rests_now(&self, destination: &str) -> bool {
-        self.rest_of(destination).is_some()
-    }
-
-    fn rest_of(&self, destination: &str) -> Option<Resting> {
+    /// The rest of its destination, if that could not be reached a moment ago.
+    pub(super) fn held_up(&self, ticket: &Ticket) -> Option<Resting> {
         let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
         // A clock that was set back does not lengthen it.
         let is_now = |rest: &&Resting| rest.until > now && rest.until - now <= REST;
-        resting.get(destination).filter(is_now).cloned()
-    }
-
-    /// Why nothing is tried for a message just now, and until when.
-    pub(super) fn held_up(&self, ticket: &Ticket) -> Option<Resting> {
-        self.rest_of(&destination(self, ticket))
+        resting
+            .get(&destination(self, ticket))
+            .filter(is_now)
+            .cloned()
     }
 }
 

@@ -143,7 +143,7 @@ pub(crate) fn list(server: &crate::MailServer) -> Result<Vec<QueuedMessage>> {
         return Ok(Vec::new());
     };
     let mut all = Vec::new();
-    for id in names(queue)?.messages {
+    for id in names(&queue.dir)?.messages {
         // What is wrong with a file, the delivery tells.
         let Ok(Some(file)) = QueueFile::open(server.spool(), queue, &id) else {
             continue;

@@ -27,7 +27,7 @@ impl Backend {
     }
 }
 
-/// The door through which tests break it.
+/// Where tests break it.
 #[cfg_attr(
     not(test),
     expect(clippy::unnecessary_wraps, reason = "in tests it fails")
