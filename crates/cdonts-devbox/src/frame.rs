@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use cdonts::{Attachment, MessageFile, Result};
+use percent_encoding::percent_decode_str;
 
 /// A document of nobody, without scripts, forms, windows, and without any request.
 const POLICY: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
@@ -48,9 +49,7 @@ pub(crate) fn html(message: &MessageFile) -> Result<String> {
             .and_then(|size| room.checked_sub(size));
         if let (Some(left), Ok(data)) = (left, data_of(attachment)) {
             room = left;
-            pictures
-                .entry(without_brackets(id).to_owned())
-                .or_insert(data);
+            pictures.entry(id.to_owned()).or_insert(data);
         }
     }
     Ok(without_connecting(&with_pictures(&html, &pictures)))
@@ -93,10 +92,6 @@ fn data_of(picture: &Attachment) -> Result<String> {
     Ok(format!("data:{};base64,{encoded}", picture.content_type()))
 }
 
-fn without_brackets(id: &str) -> &str {
-    id.trim().trim_start_matches('<').trim_end_matches('>')
-}
-
 /// Puts pictures where the document names them: as often as it does, but not for ever.
 fn with_pictures(html: &str, pictures: &HashMap<String, String>) -> String {
     let mut room = MOST_INSERTED;
@@ -106,7 +101,9 @@ fn with_pictures(html: &str, pictures: &HashMap<String, String>) -> String {
         out.push_str(before);
         let end = behind.find(['"', '\'', '>', ')', '<', ' ', '\t', '\r', '\n']);
         let (name, after) = behind.split_at(end.unwrap_or(behind.len()));
-        let data = pictures.get(&decoded(name));
+        // A URL's form of an id (RFC 2392).
+        let id = percent_decode_str(name).decode_utf8_lossy();
+        let data = pictures.get(id.as_ref());
         if let Some(data) = data.filter(|data| data.len() <= room) {
             room -= data.len();
             out.push_str(data);
@@ -118,28 +115,6 @@ fn with_pictures(html: &str, pictures: &HashMap<String, String>) -> String {
     }
     out.push_str(rest);
     out
-}
-
-/// A URL's form of an id (RFC 2392) as it stands in the message.
-fn decoded(name: &str) -> String {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let hex = behind
-            .get(..2)
-            .and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) if first == b'%' => {
-                bytes.push(byte);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Who may look, and what a browser may do with what it gets.
 //!
 //! Behind these pages lies everybody's mail. So they answer the machine itself alone, under a name
-//! of the machine alone (a page of the internet can have its own name point here), and change
-//! something only when one of their own pages asks.
+//! of the machine alone (a page of the internet can have its own name point here), and only when no
+//! other site makes the browser ask.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use cdonts::{AddressEntry, ErrorKind, Message, MessageFile, Result, Session};
+use cdonts::{ErrorKind, Message, MessageFile, Result, Session};
 
 use crate::Devbox;
 use crate::catch::{Catch, Caught};
@@ -89,7 +89,7 @@ impl Mail {
             id: id_of(&(file, message.time_received())),
             addresses: Vec::new(),
             kind,
-            sender: shown(message.sender()),
+            sender: message.sender().to_string(),
             subject: message.subject().to_owned(),
             reverse_path: message.reverse_path().to_owned(),
             time: message.time_received(),
@@ -123,13 +123,12 @@ impl Mail {
         if left.is_empty() {
             return true;
         }
-        let mut head = format!(
+        let head = format!(
             "{} {} {}",
             self.sender,
             self.subject,
             self.addresses.join(" ")
         );
-        head.make_ascii_lowercase();
         let head = head.to_lowercase();
         left.retain(|word| !head.contains(word));
         if left.is_empty() {
@@ -140,10 +139,6 @@ impl Mail {
         let text = text.unwrap_or_default().to_lowercase();
         left.iter().all(|word| text.contains(word))
     }
-}
-
-fn shown(sender: &AddressEntry) -> String {
-    sender.to_string()
 }
 
 fn id_of(what: &impl Hash) -> String {
@@ -194,8 +189,7 @@ pub(crate) fn all(devbox: &Devbox) -> Result<Vec<Mail>> {
             files.entry(name).or_insert(mail);
         }
     }
-    let caught = devbox.catch.iter().flat_map(Catch::all);
-    let caught = caught.map(Mail::caught);
+    let caught = devbox.catch.iter().flat_map(Catch::all).map(Mail::caught);
     let mut all: Vec<Mail> = files.into_values().chain(caught).collect();
     all.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
     Ok(all)

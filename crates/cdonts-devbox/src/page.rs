@@ -1,10 +1,10 @@
 //! The pages.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use cdonts::{MessageFile, time};
 use maud::{DOCTYPE, Markup, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::mailbag::{Kind, Mail, Wanted};
@@ -49,17 +49,14 @@ pub(crate) struct Shown<'a> {
 /// So much of the source is shown; the rest can be saved.
 const MOST_SOURCE: usize = 1_000_000;
 
-/// Text as it stands in a part of a URL.
-pub(crate) fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").unwrap_or_default();
-        }
-    }
-    out
+/// Text as it stands in a part of a URL: all but the unreserved characters is encoded (RFC 3986).
+pub(crate) fn encoded(text: &str) -> PercentEncode<'_> {
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(text, RESERVED)
 }
 
 /// Where the list is.

@@ -37,6 +37,15 @@ fn chromium() -> Option<PathBuf> {
     found
 }
 
+const VIEWS: [&str; 6] = [
+    "html",
+    "text",
+    "headers",
+    "attachments",
+    "problems",
+    "source",
+];
+
 /// What a browser asks its maker for is not the page's doing.
 const BROWSER: [&str; 7] = [
     "--headless",
@@ -251,14 +260,7 @@ async fn hostile_html_runs_nothing_and_loads_nothing() {
     }
 
     let path = path_of_the_message(&server).await;
-    for view in [
-        "html",
-        "text",
-        "headers",
-        "attachments",
-        "problems",
-        "source",
-    ] {
+    for view in VIEWS {
         let page = visited(&chromium, address, &format!("{path}?view={view}"), 4).await;
         assert!(page.contains("hostile"), "{view}: {page}");
         assert_eq!(world.asked(), [""; 0], "{view}");
@@ -326,14 +328,7 @@ async fn hostile_headers_and_names_are_text() {
         .unwrap();
     let (address, _) = serve(&server, String::new());
     let path = path_of_the_message(&server).await;
-    for view in [
-        "html",
-        "text",
-        "headers",
-        "attachments",
-        "problems",
-        "source",
-    ] {
+    for view in VIEWS {
         let page = visited(&chromium, address, &format!("{path}?view={view}"), 4).await;
         assert!(page.contains("&lt;script&gt;fetch("), "{view}: {page}");
         // Our own script is the only one, whatever the browser has made of the page.
