@@ -255,7 +255,8 @@ fn create_as(root: &Dir, name: &str, identity: &[u8], durable: bool) -> Result<O
     let file = root.create(name)?;
     let inode = file.stat()?.stamp.inode;
     let file = file.try_clone_std().map_err(|_| Fault::Unavailable)?;
-    let syncs = Arc::new(AtomicBool::new(durable));
+    // What is lost of an empty one is made anew; the first change syncs all of it.
+    let syncs = Arc::new(AtomicBool::new(false));
     let db = database(file, &syncs)?;
     let id = *uuid::Uuid::new_v4().as_bytes();
     let txn = db.begin_write().map_err(fault)?;

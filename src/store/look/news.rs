@@ -16,7 +16,7 @@ use crate::store::settle::{Verdict, Writer};
 const FEW: usize = 64;
 
 /// So many names a thread takes at a time.
-const SHARE: usize = 512;
+const SHARE: usize = 64;
 
 /// Threads that find out what new files are, while this one lists and takes in. There are none for
 /// a few files.
