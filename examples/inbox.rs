@@ -8,7 +8,7 @@
 
 mod common;
 
-use std::io::IsTerminal;
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use cdonts::{MailServer, Message, Profile, Session, time};
@@ -44,11 +44,14 @@ fn main() -> Result<(), Failure> {
     }
 
     let messages = session.inbox().messages()?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
     for (index, message) in messages.iter().enumerate() {
-        if let Err(error) = show(&args, index + 1, &message) {
-            eprintln!("{}: {error}", escaped(&message.file_name()));
+        match line(&args, index + 1, &message) {
+            Ok(line) => writeln!(out, "{line}")?,
+            Err(error) => eprintln!("{}: {error}", escaped(&message.file_name())),
         }
     }
+    out.flush()?;
     for problem in messages.problems() {
         eprintln!(
             "{}: {problem}",
@@ -99,24 +102,23 @@ fn open(args: &Args) -> Result<MailServer, Failure> {
     Ok(builder.open()?)
 }
 
-fn show(args: &Args, number: usize, message: &Message) -> Result<(), Failure> {
+/// What is shown of a message, which is saved first if that is asked for.
+fn line(args: &Args, number: usize, message: &Message) -> Result<String, Failure> {
     if let Some(dir) = args.get("save") {
         save(Path::new(dir), number, message)?;
     }
     let file = escaped(&message.file_name());
     if args.is_on("json") {
         let value: cdonts::Result<_> = message_json!(message, file, false);
-        println!("{}", value?);
-        return Ok(());
+        return Ok(value?.to_string());
     }
-    println!(
+    Ok(format!(
         "{number:4}  {}  {:>9}  {}  {}  [{file}]",
         time::rfc3339(message.time_received()),
         message.size(),
         message.sender(),
         message.subject(),
-    );
-    Ok(())
+    ))
 }
 
 fn save(dir: &Path, number: usize, message: &Message) -> Result<(), Failure> {

@@ -57,6 +57,31 @@ fn it_lies_in_the_state_directory_and_is_rebuilt_when_it_is_lost() {
 }
 
 #[test]
+fn who_only_looks_changes_nothing_in_it() {
+    let root = root();
+    root.write("Drop/a.eml", simple(&["jane@example.com"], "a"));
+    rest(&root.join("Drop"));
+    assert_eq!(subjects(&root.server(), "jane@example.com"), ["a"]);
+    let index = root.join("State/index");
+    let state = || {
+        let written = std::fs::metadata(&index).unwrap().modified().unwrap();
+        (std::fs::read(&index).unwrap(), written)
+    };
+    let before = state();
+    let server = root.server();
+    assert_eq!(subjects(&server, "jane@example.com"), ["a"]);
+    assert!(state() == before, "while it is open");
+    // Another one writes meanwhile, and this one sees it.
+    root.write("Drop/b.eml", simple(&["jane@example.com"], "b"));
+    assert_eq!(
+        sorted(subjects(&root.server(), "jane@example.com")),
+        ["a", "b"]
+    );
+    assert!(state() != before);
+    assert_eq!(sorted(subjects(&server, "jane@example.com")), ["a", "b"]);
+}
+
+#[test]
 fn what_a_listing_shows_is_as_the_file_says() {
     let root = root();
     let received = |name: &str, received: &str| {

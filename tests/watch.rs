@@ -78,6 +78,76 @@ fn more_files_than_the_system_keeps_events_of_come_all_and_once() {
     assert!(seen.contains("0") && !seen.contains("1"));
 }
 
+/// How many events the system keeps of a watcher that is made now; as it was at the end.
+#[cfg(target_os = "linux")]
+struct Queue(String);
+
+#[cfg(target_os = "linux")]
+impl Queue {
+    const PATH: &str = "/proc/sys/fs/inotify/max_queued_events";
+
+    /// `None` where this user may not.
+    fn of(events: u32) -> Option<Self> {
+        let before = std::fs::read_to_string(Self::PATH).ok()?;
+        std::fs::write(Self::PATH, events.to_string()).ok()?;
+        Some(Self(before))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let _ = std::fs::write(Self::PATH, self.0.trim());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn events_that_the_system_has_thrown_away_lose_nothing() {
+    use notify::Watcher;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const FILES: usize = 2000;
+    let root = Root::new();
+    root.dir("State");
+    let server = root.builder().drop_writer(Writer::Renames).open().unwrap();
+    let Some(queue) = Queue::of(1) else {
+        println!("skipped: needs root");
+        return;
+    };
+    let mut watch = session(&server, "jane@example.com")
+        .inbox()
+        .watch()
+        .unwrap();
+    // Beside it, one that shows that the system throws some away.
+    let overflows = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&overflows);
+    let mut beside = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let is_overflow = event.is_ok_and(|event| event.need_rescan());
+        counted.fetch_add(usize::from(is_overflow), Ordering::Relaxed);
+    })
+    .unwrap();
+    let drop = root.join("Drop");
+    beside
+        .watch(&drop, notify::RecursiveMode::NonRecursive)
+        .unwrap();
+    std::mem::drop(queue);
+
+    for number in 0..FILES {
+        let from = root.join(format!("Pickup/{number}.tmp"));
+        std::fs::write(&from, simple(&["jane@example.com"], &number.to_string())).unwrap();
+        std::fs::rename(from, drop.join(format!("{number}.eml"))).unwrap();
+    }
+    let mut seen = std::collections::HashSet::new();
+    while seen.len() < FILES {
+        let message = watch.next_within(LONG).unwrap().expect("all come");
+        assert!(seen.insert(message.subject().to_owned()));
+    }
+    assert!(overflows.load(Ordering::Relaxed) > 0);
+    assert!(watch.next_within(Duration::ZERO).unwrap().is_none());
+}
+
 #[test]
 fn a_fault_that_lasts_keeps_no_processor_busy() {
     let root = Root::new();

@@ -9,6 +9,7 @@
 //! `boxes`, how many rows an address has and a sum over them, so that a lost row is noticed; and
 //! `meta`, where the last look and the names of all files seen are kept.
 
+mod access;
 mod backend;
 mod known;
 mod meta;
@@ -19,18 +20,16 @@ mod write;
 
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{ReadableTable, TableDefinition};
 use siphasher::sip::SipHasher13;
 
 use crate::error::Error;
 use crate::fs::{Dir, Failure};
 use crate::state::new_id;
 
-use backend::Backend;
+use access::Access;
 #[cfg(test)]
 pub(crate) use backend::fuse;
 pub(super) use known::{Known, Names, Seen};
@@ -48,10 +47,6 @@ const BOXES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("boxes");
 const NAME: &str = "index";
 /// Changes with everything that is written into the file.
 const FORMAT: &[u8] = b"cdonts index 1\n";
-/// What redb may keep in memory.
-const CACHE: usize = 16 * 1024 * 1024;
-/// How long another process may write before this one lists without the index.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why the index cannot serve.
 #[derive(Debug)]
@@ -120,15 +115,9 @@ pub(super) struct Index {
 /// An index file that was written for this drop.
 #[derive(Debug)]
 pub(super) struct Opened {
-    db: Database,
-    /// Where it lies.
-    dir: Dir,
-    inode: u64,
+    access: Access,
     /// Made by chance for each index: it keys the hashes and binds the cursors.
     id: [u8; 16],
-    durable: bool,
-    /// Whether the file is synced: from the first change on.
-    syncs: Arc<AtomicBool>,
 }
 
 impl Index {
@@ -141,7 +130,10 @@ impl Index {
     ) -> Result<Arc<Opened>, Fault> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let there = root.stat(NAME).map(|stat| stat.stamp.inode).ok();
-        if let Some(before) = opened.as_ref().filter(|before| Some(before.inode) == there) {
+        if let Some(before) = opened
+            .as_ref()
+            .filter(|before| Some(before.access.inode()) == there)
+        {
             return Ok(Arc::clone(before));
         }
         *opened = None;
@@ -168,7 +160,7 @@ impl Index {
     /// Takes an index that cannot be believed out of the way.
     pub(super) fn set_aside(&self, root: &Dir) -> Result<(), Fault> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let bad = opened.take().map(|opened| opened.inode);
+        let bad = opened.take().map(|opened| opened.access.inode());
         set_aside(root, bad)
     }
 }
@@ -178,58 +170,29 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Stop>) -> Result<T, St
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Stop::Fault(Fault::Damaged)))
 }
 
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .set_cache_size(CACHE)
-        .set_concurrency_mode(ConcurrencyMode::MultiWriter);
-    builder
-}
-
-fn database(file: std::fs::File, syncs: &Arc<AtomicBool>) -> Result<Database, Fault> {
-    let backend = Backend::new(file, Arc::clone(syncs)).map_err(fault)?;
-    catch_unwind(AssertUnwindSafe(|| builder().create_with_backend(backend)))
-        .map_err(|_| Fault::Damaged)?
-        .map_err(fault)
+/// The same for its opening.
+fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Fault::Damaged))
 }
 
 fn open_existing(root: &Dir, identity: &[u8], durable: bool) -> Result<Option<Opened>, Fault> {
-    let file = match root.open_own(NAME) {
-        Err(failure) if failure.is_gone() => return Ok(None),
-        opened => opened?,
+    let Some(access) = Access::open(root, durable)? else {
+        return Ok(None);
     };
-    let inode = crate::fs::Stat::from(&file.metadata().map_err(|_| Fault::Unavailable)?)
-        .stamp
-        .inode;
-    // An empty file would be taken for a new database, and no rule says so.
-    if file.metadata().map_or(true, |metadata| metadata.len() == 0) {
-        return Err(Fault::Damaged);
-    }
-    let syncs = Arc::new(AtomicBool::new(false));
-    let db = database(file, &syncs)?;
-    let read = catch_unwind(AssertUnwindSafe(|| {
-        let txn = db.begin_read().map_err(fault)?;
+    let (format, theirs, id) = caught(|| {
+        let txn = access.begin_read()?;
         let table = txn.open_table(META).map_err(fault)?;
         let value = |name| -> Result<Option<Vec<u8>>, Fault> {
             let value = table.get(name).map_err(fault)?;
             Ok(value.map(|value| value.value().to_vec()))
         };
-        Ok::<_, Fault>((value("format")?, value("identity")?, value("id")?))
-    }));
-    let (format, theirs, id) = read.map_err(|_| Fault::Damaged)??;
+        Ok((value("format")?, value("identity")?, value("id")?))
+    })?;
     if format.as_deref() != Some(FORMAT) || theirs.as_deref() != Some(identity) {
         return Err(Fault::Foreign);
     }
     let id = id.and_then(|id| id.try_into().ok()).ok_or(Fault::Damaged)?;
-    let dir = root.clone();
-    Ok(Some(Opened {
-        db,
-        dir,
-        inode,
-        id,
-        durable,
-        syncs,
-    }))
+    Ok(Some(Opened { access, id }))
 }
 
 /// Makes an index under a name that nobody reads, and gives it its name when it is whole.
@@ -252,14 +215,9 @@ fn create(root: &Dir, identity: &[u8], durable: bool) -> Result<Opened, Fault> {
 }
 
 fn create_as(root: &Dir, name: &str, identity: &[u8], durable: bool) -> Result<Opened, Fault> {
-    let file = root.create(name)?;
-    let inode = file.stat()?.stamp.inode;
-    let file = file.try_clone_std().map_err(|_| Fault::Unavailable)?;
-    // What is lost of an empty one is made anew; the first change syncs all of it.
-    let syncs = Arc::new(AtomicBool::new(false));
-    let db = database(file, &syncs)?;
+    let access = Access::create(root, name, durable)?;
     let id = *uuid::Uuid::new_v4().as_bytes();
-    let txn = db.begin_write().map_err(fault)?;
+    let txn = access.begin_first()?;
     {
         let mut meta = txn.open_table(META).map_err(fault)?;
         for (name, value) in [("format", FORMAT), ("identity", identity), ("id", &id)] {
@@ -269,15 +227,7 @@ fn create_as(root: &Dir, name: &str, identity: &[u8], durable: bool) -> Result<O
         txn.open_table(BOXES).map_err(fault)?;
     }
     txn.commit().map_err(fault)?;
-    let dir = root.clone();
-    Ok(Opened {
-        db,
-        dir,
-        inode,
-        id,
-        durable,
-        syncs,
-    })
+    Ok(Opened { access, id })
 }
 
 /// One that was set aside is kept for whoever wants to know why; older ones go.
@@ -301,7 +251,7 @@ fn set_aside(root: &Dir, bad: Option<u64>) -> Result<(), Fault> {
 
 impl Opened {
     pub(super) fn dir(&self) -> &Dir {
-        &self.dir
+        self.access.dir()
     }
 
     pub(super) fn id(&self) -> [u8; 16] {
@@ -319,26 +269,11 @@ impl Opened {
     }
 
     pub(super) fn read(&self) -> Result<Reader<'_>, Fault> {
-        let txn = self.db.begin_read().map_err(fault)?;
-        Ok(Reader::new(self, txn))
+        Ok(Reader::new(self, self.access.begin_read()?))
     }
 
-    /// Waits for other writers, but not for ever: one may have been stopped.
     pub(super) fn write(&self) -> Result<Writing<'_>, Fault> {
-        self.syncs.store(self.durable, Ordering::Release);
-        let begin = Instant::now();
-        loop {
-            match self.db.try_begin_write() {
-                Ok(txn) => {
-                    return Ok(Writing::new(self, txn));
-                }
-                Err(redb::TransactionError::WouldBlock) if begin.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                Err(redb::TransactionError::WouldBlock) => return Err(Fault::Unavailable),
-                Err(error) => return Err(fault(error)),
-            }
-        }
+        Ok(Writing::new(self, self.access.begin_write()?))
     }
 
     /// Reads a value of `meta` whose checksum holds; an absent one is empty.

@@ -1,9 +1,6 @@
 //! The file under the index.
 //!
-//! It is synced only by who changes what it holds, and only where the owner asks for durability. A
-//! program that merely looks things up opens and closes it, which the database notes in its header
-//! and would wait for the disk five times to have durable. After a power cut the index may be
-//! damaged by that; it is noticed, and built anew.
+//! It is synced only by who changes what it holds, and only where the owner asks for durability.
 
 use std::fs::File;
 use std::ops::Bound;

@@ -78,7 +78,7 @@ impl<'a> Writing<'a> {
     pub(in crate::store) fn add(&mut self, rows: Sorter) -> Result<(), Fault> {
         let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
         let mut sums = HashMap::new();
-        rows.each(&self.index.dir, |key, value, check| {
+        rows.each(self.index.dir(), |key, value, check| {
             let mailbox = row::mailbox(key).ok_or(Fault::Damaged)?;
             let old = table.insert(key, value).map_err(fault)?;
             if old.is_none() {

@@ -1,0 +1,184 @@
+//! The open database: for reading, until something is to be written.
+//!
+//! A program that merely looks things up changes nothing in the file, however it ends: the database
+//! notes in its header when somebody opens it to write, and repairs itself if he did not close it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redb::{
+    Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction,
+    ReadableDatabase, TransactionError, WriteTransaction,
+};
+
+use super::backend::Backend;
+use super::{Fault, NAME, caught, fault};
+use crate::fs::{Dir, Stat};
+
+/// What redb may keep in memory.
+const CACHE: usize = 16 * 1024 * 1024;
+/// How long another process may write before this one lists without the index.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Access {
+    /// Where the file lies.
+    dir: Dir,
+    inode: u64,
+    held: Mutex<Held>,
+    durable: bool,
+    /// Whether the file is synced: from the first change on.
+    syncs: Arc<AtomicBool>,
+}
+
+enum Held {
+    Reading(ReadOnlyDatabase),
+    Writing(Database),
+}
+
+impl Access {
+    /// Opens the index in this directory; `None` if there is none.
+    pub(super) fn open(dir: &Dir, durable: bool) -> Result<Option<Self>, Fault> {
+        let Some((file, inode)) = file_in(dir)? else {
+            return Ok(None);
+        };
+        let syncs = Arc::new(AtomicBool::new(false));
+        let backend = Backend::new(file, Arc::clone(&syncs)).map_err(fault)?;
+        let held = match caught(|| Ok(builder().open_read_only_with_backend(backend)))? {
+            Ok(database) => Held::Reading(database),
+            // Who wrote last did not close it.
+            Err(DatabaseError::RepairAborted) => Held::Writing(writable(dir, inode, &syncs)?),
+            Err(error) => return Err(fault(error)),
+        };
+        Ok(Some(Self {
+            dir: dir.clone(),
+            inode,
+            held: Mutex::new(held),
+            durable,
+            syncs,
+        }))
+    }
+
+    /// Makes an empty database in a new file.
+    pub(super) fn create(dir: &Dir, name: &str, durable: bool) -> Result<Self, Fault> {
+        let file = dir.create(name)?;
+        let inode = file.stat()?.stamp.inode;
+        let file = file.try_clone_std().map_err(|_| Fault::Unavailable)?;
+        // What is lost of an empty one is made anew; the first change syncs all of it.
+        let syncs = Arc::new(AtomicBool::new(false));
+        let held = Mutex::new(Held::Writing(database(file, &syncs)?));
+        Ok(Self {
+            dir: dir.clone(),
+            inode,
+            held,
+            durable,
+            syncs,
+        })
+    }
+
+    pub(super) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    pub(super) fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    pub(super) fn begin_read(&self) -> Result<ReadTransaction, Fault> {
+        let begun = match &*self.held() {
+            Held::Reading(database) => database.begin_read(),
+            Held::Writing(database) => database.begin_read(),
+        };
+        begun.map_err(fault)
+    }
+
+    /// Waits for other writers, but not for ever: one may have been stopped.
+    pub(super) fn begin_write(&self) -> Result<WriteTransaction, Fault> {
+        let begin = Instant::now();
+        loop {
+            match self.try_begin()? {
+                Some(begun) => {
+                    self.syncs.store(self.durable, Ordering::Release);
+                    return Ok(begun);
+                }
+                None if begin.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                None => return Err(Fault::Unavailable),
+            }
+        }
+    }
+
+    /// The same for the first content, which nobody waits for to be on the disk.
+    pub(super) fn begin_first(&self) -> Result<WriteTransaction, Fault> {
+        self.try_begin()?.ok_or(Fault::Unavailable)
+    }
+
+    /// `None` while another process writes.
+    fn try_begin(&self) -> Result<Option<WriteTransaction>, Fault> {
+        let mut held = self.held();
+        if let Held::Reading(_) = &*held {
+            *held = Held::Writing(writable(&self.dir, self.inode, &self.syncs)?);
+        }
+        let Held::Writing(database) = &*held else {
+            return Err(Fault::Unavailable);
+        };
+        match database.try_begin_write() {
+            Ok(begun) => Ok(Some(begun)),
+            Err(TransactionError::WouldBlock) => Ok(None),
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let writes = matches!(&*self.held(), Held::Writing(_));
+        f.debug_struct("Access")
+            .field("inode", &self.inode)
+            .field("writes", &writes)
+            .finish_non_exhaustive()
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .set_cache_size(CACHE)
+        .set_concurrency_mode(ConcurrencyMode::MultiWriter);
+    builder
+}
+
+/// The file of the index, and its number.
+fn file_in(dir: &Dir) -> Result<Option<(std::fs::File, u64)>, Fault> {
+    let file = match dir.open_own(NAME) {
+        Err(failure) if failure.is_gone() => return Ok(None),
+        opened => opened?,
+    };
+    let metadata = file.metadata().map_err(|_| Fault::Unavailable)?;
+    // An empty file would be taken for a new database, and no rule says so.
+    if metadata.len() == 0 {
+        return Err(Fault::Damaged);
+    }
+    let inode = Stat::from(&metadata).stamp.inode;
+    Ok(Some((file, inode)))
+}
+
+/// Opens the same file to write.
+fn writable(dir: &Dir, inode: u64, syncs: &Arc<AtomicBool>) -> Result<Database, Fault> {
+    match file_in(dir)? {
+        Some((file, found)) if found == inode => database(file, syncs),
+        // Another process has set it aside.
+        _ => Err(Fault::Unavailable),
+    }
+}
+
+fn database(file: std::fs::File, syncs: &Arc<AtomicBool>) -> Result<Database, Fault> {
+    let backend = Backend::new(file, Arc::clone(syncs)).map_err(fault)?;
+    caught(|| builder().create_with_backend(backend).map_err(fault))
+}
