@@ -217,7 +217,8 @@ fn create(root: &Dir, identity: &[u8], durable: bool) -> Result<Opened, Fault> {
 fn create_as(root: &Dir, name: &str, identity: &[u8], durable: bool) -> Result<Opened, Fault> {
     let access = Access::create(root, name, durable)?;
     let id = *uuid::Uuid::new_v4().as_bytes();
-    let txn = access.begin_first()?;
+    // What is lost of an empty one is made anew: it is not synced.
+    let txn = access.begin_write()?;
     {
         let mut meta = txn.open_table(META).map_err(fault)?;
         for (name, value) in [("format", FORMAT), ("identity", identity), ("id", &id)] {
@@ -274,6 +275,11 @@ impl Opened {
 
     pub(super) fn write(&self) -> Result<Writing<'_>, Fault> {
         Ok(Writing::new(self, self.access.begin_write()?))
+    }
+
+    /// What is committed from now on outlives a power cut, if the owner asks for it.
+    fn sync(&self) {
+        self.access.sync();
     }
 
     /// Reads a value of `meta` whose checksum holds; an absent one is empty.

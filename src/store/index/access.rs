@@ -17,8 +17,8 @@ use super::backend::Backend;
 use super::{Fault, NAME, caught, fault};
 use crate::fs::{Dir, Stat};
 
-/// What redb may keep in memory.
-const CACHE: usize = 16 * 1024 * 1024;
+/// What redb may keep in memory. In tests nothing, so that each of its reads can fail.
+const CACHE: usize = if cfg!(test) { 0 } else { 16 * 1024 * 1024 };
 /// How long another process may write before this one lists without the index.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -28,7 +28,7 @@ pub(super) struct Access {
     inode: u64,
     held: Mutex<Held>,
     durable: bool,
-    /// Whether the file is synced: from the first change on.
+    /// Whether the file is synced: from the first commit on.
     syncs: Arc<AtomicBool>,
 }
 
@@ -65,7 +65,6 @@ impl Access {
         let file = dir.create(name)?;
         let inode = file.stat()?.stamp.inode;
         let file = file.try_clone_std().map_err(|_| Fault::Unavailable)?;
-        // What is lost of an empty one is made anew; the first change syncs all of it.
         let syncs = Arc::new(AtomicBool::new(false));
         let held = Mutex::new(Held::Writing(database(file, &syncs)?));
         Ok(Self {
@@ -98,10 +97,7 @@ impl Access {
         let begin = Instant::now();
         loop {
             match self.try_begin()? {
-                Some(begun) => {
-                    self.syncs.store(self.durable, Ordering::Release);
-                    return Ok(begun);
-                }
+                Some(begun) => return Ok(begun),
                 None if begin.elapsed() < PATIENCE => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
@@ -110,9 +106,10 @@ impl Access {
         }
     }
 
-    /// The same for the first content, which nobody waits for to be on the disk.
-    pub(super) fn begin_first(&self) -> Result<WriteTransaction, Fault> {
-        self.try_begin()?.ok_or(Fault::Unavailable)
+    /// From now on what the database syncs is synced. Before it has anything to commit that is the
+    /// length of its file again and again, which the first sync of the commit writes down as well.
+    pub(super) fn sync(&self) {
+        self.syncs.store(self.durable, Ordering::Release);
     }
 
     /// `None` while another process writes.

@@ -273,6 +273,18 @@ mod tests {
         sorted.iter().flat_map(Seen::encode).collect()
     }
 
+    #[test]
+    fn what_is_not_whole_is_not_read() {
+        let item = seen(7).encode();
+        for len in 0..LEN {
+            let cut = item.get(..len).unwrap();
+            assert_eq!(Seen::decode(cut), None, "{len}");
+            assert_eq!(Known::new(vec![cut.to_vec()], &[]).is_some(), len == 0);
+        }
+        assert!(Known::new(Vec::new(), &item).is_none());
+        assert!(Known::new(vec![item.to_vec()], &[&[1][..], &item].concat()).is_some());
+    }
+
     proptest::proptest! {
         #[test]
         fn it_knows_what_came_and_did_not_go(

@@ -84,3 +84,40 @@ impl Look {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_read_whole_or_not_at_all() {
+        let stamp = Stamp {
+            size: 4096,
+            inode: 300,
+            modified: -1,
+        };
+        let look = Look {
+            generation: 200,
+            runs: 3,
+            number: 70_000,
+            proven: Some(vec![stamp, stamp]),
+            pending: vec![(Place::Flat, b"a.eml".to_vec()), (Place::New, vec![0xff])],
+            full_check: 1_700_000_000,
+        };
+        let bytes = look.encode();
+        assert_eq!(Look::decode(&bytes), Some(look));
+        assert_eq!(Look::decode(&[]), Some(Look::default()));
+        for len in 1..bytes.len() {
+            assert_eq!(Look::decode(bytes.get(..len).unwrap()), None, "{len}");
+        }
+        let mut foreign = bytes.clone();
+        let place = bytes.len() - 8 - 2;
+        assert_eq!(foreign.get(place + 1), Some(&5));
+        *foreign.get_mut(place).unwrap() = 99;
+        assert_eq!(Look::decode(&foreign), None, "a place there is not");
+        let mut many = Vec::new();
+        put_number(&mut many, 1);
+        put_number(&mut many, u64::MAX);
+        assert_eq!(Look::decode(&many), None, "more looks than are counted");
+    }
+}

@@ -404,3 +404,90 @@ impl Rows {
         *self = kept;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::{Dir, Modes, Probe};
+    use crate::store::index::Index;
+
+    fn entry(sender: &str, received: Option<SystemTime>) -> Entry {
+        let sender = address_list::Entry {
+            name: "Sam".to_owned(),
+            address: sender.to_owned(),
+        };
+        let stamp = Stamp {
+            size: 70_000,
+            inode: u64::MAX,
+            modified: -5_000_000_000,
+        };
+        Entry {
+            place: Place::Flat,
+            name: "a.eml".into(),
+            stamp,
+            summary: Summary {
+                sender,
+                subject: "Grüße".to_owned(),
+                received: received.or_else(|| Some(stamp.modified())),
+                size: 69_000,
+                reverse_path: "bounces@example.net".to_owned(),
+                has_null_reverse_path: false,
+                delivered_to: "jane@example.com".to_owned(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_row_is_read_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
+        let index = Index::default().open(&dir, b"test", false).unwrap();
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1000);
+        let rows = [
+            (entry("sam@example.net", None), None),
+            (entry("bounces@example.net", Some(before)), Some([7; 16])),
+            (
+                entry("", Some(SystemTime::UNIX_EPOCH + Duration::from_secs(7))),
+                None,
+            ),
+        ];
+        for (entry, marks) in rows {
+            let row = Row { entry, marks };
+            let order = Order::new(3, row.entry.stamp.modified).unwrap();
+            let Encoded { key, value, .. } = row.encode(&index, 9, order).unwrap();
+            let read = Row::decode(&key, &value).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{row:?}"));
+            assert!(check(&index, &key, &value).is_some());
+            for len in 0..value.len() {
+                let cut = value.get(..len).unwrap();
+                assert!(Row::decode(&key, cut).is_none(), "{len}");
+                assert!(check(&index, &key, cut).is_none(), "{len}");
+            }
+            for len in 0..PREFIX {
+                let cut = key.get(..len).unwrap();
+                assert!(Row::decode(cut, &value).is_none(), "{len}");
+                assert!(super::order(cut).is_none(), "{len}");
+                assert_eq!(mailbox(cut).is_some(), len >= 8, "{len}");
+            }
+            let mut foreign = value.clone();
+            *foreign.get_mut(4).unwrap() = 99;
+            assert!(
+                Row::decode(&key, &foreign).is_none(),
+                "a place there is not"
+            );
+            let at = value.windows(2).position(|two| two == "ü".as_bytes());
+            let mut broken = value.clone();
+            *broken.get_mut(at.unwrap()).unwrap() = 0xff;
+            assert!(Row::decode(&key, &broken).is_none(), "no text");
+        }
+        assert_eq!(take_number(&mut &[0xff; 12][..]), None);
+        // What no file has cannot be held.
+        let mut larger = Row {
+            entry: entry("", None),
+            marks: None,
+        };
+        larger.entry.summary.size = 70_001;
+        assert!(larger.encode(&index, 9, Order::default()).is_none());
+        assert_eq!(Order::new(1, i128::MAX), None);
+    }
+}

@@ -173,7 +173,61 @@ impl Read for Part<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::double::{Fault as Failing, Plan, place};
     use crate::fs::{Modes, Probe};
+
+    #[test]
+    fn a_disk_that_fails_loses_no_row_silently() {
+        let rows = |most: usize| (0..most).map(|at| Encoded::of_bytes(vec![0, 7], vec![3; at], 9));
+        let mut runs = 0;
+        for n in 0.. {
+            let root = place();
+            let plan = Plan::new();
+            let dir = Dir::open_path(root.path(), Modes::default(), &plan.probe()).unwrap();
+            plan.arm(n, Failing::Before(io::ErrorKind::Other));
+            let sorted = (|| {
+                let (mut sorter, mut count) = (Sorter::default(), 0);
+                for _ in 0..2 {
+                    // More than is written at once.
+                    rows(400).for_each(|row| sorter.push(&row));
+                    sorter.spill(&dir)?;
+                }
+                rows(3).for_each(|row| sorter.push(&row));
+                sorter.each(&dir, |_, _, _| {
+                    count += 1;
+                    Ok(())
+                })?;
+                Ok::<usize, Fault>(count)
+            })();
+            let has_failed = plan.struck();
+            plan.disarm();
+            match sorted {
+                Ok(count) => assert_eq!((count, has_failed), (803, false), "{n}"),
+                Err(fault) => assert!(has_failed, "{n} {fault:?}"),
+            }
+            assert_eq!(dir.all_names().unwrap().len(), 0, "{n}");
+            if !has_failed {
+                break;
+            }
+            runs += 1;
+        }
+        assert!(runs > 5, "{runs}");
+    }
+
+    #[test]
+    fn who_takes_the_rows_may_stop() {
+        let root = place();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
+        for spills in [false, true] {
+            let mut sorter = Sorter::default();
+            sorter.push(&Encoded::of_bytes(vec![1], vec![2], 3));
+            if spills {
+                sorter.spill(&dir).unwrap();
+            }
+            let stopped = sorter.each(&dir, |_, _, _| Err(Fault::Damaged));
+            assert!(matches!(stopped, Err(Fault::Damaged)));
+        }
+    }
 
     proptest::proptest! {
         #[test]

@@ -175,6 +175,7 @@ impl<'a> Writing<'a> {
         }
         look.runs = look.runs.max(self.runs);
         self.put("look", look.encode())?;
+        self.index.sync();
         self.txn.commit().map_err(fault)
     }
 }
