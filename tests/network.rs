@@ -11,6 +11,8 @@
 ))]
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
+#[path = "support/broken.rs"]
+mod broken;
 #[path = "support/certificate.rs"]
 mod certificate;
 #[path = "support/dovecot.rs"]
@@ -19,144 +21,14 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use broken::{Broken, FAULTS, Fault, LONG, PATIENCE};
 use cdonts::{Credentials, ErrorKind, Imap, MailServer, NewMail, Pop3, Session, Smtp, Writer};
 use dovecot::Dovecot;
 use support::Root;
-
-/// What becomes of the chosen line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    CutBefore,
-    CutWithin,
-    CutAfter,
-    Stall,
-    Endless,
-    Garbled,
-    Twice,
-    BareLineFeed,
-    Missing,
-}
-
-const FAULTS: [Fault; 9] = [
-    Fault::CutBefore,
-    Fault::CutWithin,
-    Fault::CutAfter,
-    Fault::Stall,
-    Fault::Endless,
-    Fault::Garbled,
-    Fault::Twice,
-    Fault::BareLineFeed,
-    Fault::Missing,
-];
-
-impl Fault {
-    /// The bytes that arrive are the server's.
-    fn is_honest(self) -> bool {
-        matches!(
-            self,
-            Self::CutBefore | Self::CutWithin | Self::CutAfter | Self::Stall | Self::Endless
-        )
-    }
-}
-
-/// As long as a client waits on a broken line.
-const PATIENCE: Duration = Duration::from_millis(300);
-/// And on a good one, however slow the machine is.
-const LONG: Duration = Duration::from_secs(20);
-
-/// Stands before a server on loopback. The fault strikes once; before and after it the line is good.
-struct Broken {
-    port: u16,
-    lines: Arc<AtomicUsize>,
-}
-
-impl Broken {
-    fn new(server: u16, at: usize, fault: Fault) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let lines = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&lines);
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", server)))
-                else {
-                    continue;
-                };
-                let count = Arc::clone(&count);
-                std::thread::spawn(move || between(client, server, &count, at, fault));
-            }
-        });
-        Self { port, lines }
-    }
-}
-
-fn between(client: TcpStream, server: TcpStream, count: &AtomicUsize, at: usize, fault: Fault) {
-    let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    std::thread::spawn(move || {
-        let _ = std::io::copy(&mut from, &mut to);
-        let _ = to.shutdown(std::net::Shutdown::Write);
-    });
-    let mut client = client;
-    let mut said = BufReader::new(server);
-    loop {
-        let mut line = Vec::new();
-        if !matches!(said.read_until(b'\n', &mut line), Ok(1..)) {
-            break;
-        }
-        let is_struck = count.fetch_add(1, Ordering::Relaxed) == at;
-        let goes_on = if is_struck {
-            strike(&mut client, &line, fault)
-        } else {
-            client.write_all(&line).is_ok()
-        };
-        if !goes_on {
-            break;
-        }
-    }
-    let _ = client.shutdown(std::net::Shutdown::Both);
-    let _ = said.get_ref().shutdown(std::net::Shutdown::Both);
-}
-
-/// Whether the connection goes on.
-fn strike(client: &mut TcpStream, line: &[u8], fault: Fault) -> bool {
-    match fault {
-        Fault::CutBefore => return false,
-        Fault::CutWithin => {
-            let _ = client.write_all(&line[..line.len() / 2]);
-            return false;
-        }
-        Fault::CutAfter => {
-            let _ = client.write_all(line);
-            return false;
-        }
-        // Until the client goes.
-        Fault::Stall => {
-            std::thread::sleep(PATIENCE * 4);
-            return false;
-        }
-        Fault::Endless => {
-            let block = vec![b'x'; 64 * 1024];
-            for _ in 0..4000 {
-                if client.write_all(&block).is_err() {
-                    break;
-                }
-            }
-            return false;
-        }
-        Fault::Garbled => client.write_all(b"\0\xff\x1b[2J garbled \xc3(\r\n"),
-        Fault::Twice => client.write_all(&[line, line].concat()),
-        Fault::BareLineFeed => {
-            let text = line.strip_suffix(b"\r\n").unwrap_or(line);
-            client.write_all(&[text, b"\n"].concat())
-        }
-        Fault::Missing => Ok(()),
-    }
-    .is_ok()
-}
 
 fn runs_all() -> bool {
     std::env::var("CDONTS_RUNS").is_ok_and(|all| all == "all")
@@ -274,7 +146,7 @@ fn break_mailbox(
     let whole = Broken::new(port(&dovecot), usize::MAX, Fault::CutBefore);
     let done = use_mailbox(&server(whole.port, LONG), Fault::CutBefore, "a good line");
     assert_eq!(done, Some(true));
-    let lines = whole.lines.load(Ordering::Relaxed);
+    let lines = whole.lines();
     assert!(lines > 10, "{lines}");
     let count = at_each_line(lines, |at, fault| {
         fill(&dovecot);
@@ -405,7 +277,7 @@ fn an_smtp_line_that_breaks_anywhere_loses_nothing() {
         server.deliver_now().unwrap();
         assert_eq!(taken.lock().unwrap().len(), 1);
         drop(server);
-        broken.lines.load(Ordering::Relaxed)
+        broken.lines()
     };
     let count = at_each_line(lines, |at, fault| {
         let context = format!("SMTP: line {at} {fault:?}");

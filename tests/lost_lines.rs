@@ -1,0 +1,209 @@
+//! A line to a mailbox that is gone for good, from any word of the server on: whatever is asked
+//! after it ends in what was known before or in a typed error, and nothing is shown by halves.
+#![cfg(all(target_os = "linux", feature = "pop3", feature = "imap"))]
+
+#[path = "support/broken.rs"]
+mod broken;
+#[path = "support/certificate.rs"]
+mod certificate;
+#[path = "support/dovecot.rs"]
+mod dovecot;
+
+use std::time::Duration;
+
+use broken::{Broken, Fault, LONG};
+use cdonts::{
+    Credentials, Cursor, Error, ErrorKind, Header, Imap, MailServer, MailServerBuilder, Message,
+    Pop3, Roots, Security, Session,
+};
+use dovecot::Dovecot;
+
+const WHO: &str = "ann@example.com";
+const TEXT: &str = "The first line.\r\n.A line with a dot.\r\nThe last line.\r\n";
+/// As long as a client waits where nothing comes.
+const SHORT: Duration = Duration::from_millis(500);
+
+fn password() -> Credentials {
+    Credentials::password(WHO, "annpw")
+}
+
+/// A letter, one with parts, and one that will be deleted.
+fn fill(dovecot: &Dovecot) {
+    let letter = |subject: &str| {
+        format!("From: sam@example.net\r\nTo: {WHO}\r\nSubject: {subject}\r\n\r\n{TEXT}")
+    };
+    dovecot.deliver("ann", letter("letter").as_bytes());
+    dovecot.deliver("ann", letter("doomed").as_bytes());
+    let data = "AAAA".repeat(19) + "\r\n";
+    let parts = format!(
+        "From: sam@example.net\r\nTo: {WHO}\r\nSubject: parts\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{TEXT}\r\n--b\r\n\
+         Content-Type: application/octet-stream; name=a.bin\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
+        data.repeat(9000)
+    );
+    dovecot.deliver("ann", parts.as_bytes());
+}
+
+fn check_letter(message: &Message) -> cdonts::Result<()> {
+    if message.subject() == "parts" {
+        assert_eq!(message.text()?.trim_end(), TEXT.trim_end());
+        let attachments = message.attachments()?;
+        let attachment = attachments.get(0).unwrap();
+        assert_eq!(attachment.size()?, 9000 * 57);
+        assert!(attachment.read()?.iter().all(|&octet| octet == 0));
+    } else {
+        assert_eq!(message.text()?, TEXT);
+        let headers = message.headers()?;
+        assert_eq!(headers.get("To").map(Header::value), Some(WHO));
+    }
+    let mut source = Vec::new();
+    message.write_to(&mut source)?;
+    let mut lines = source.split(|&octet| octet == b'\n');
+    assert!(lines.any(|line| line == b"To: ann@example.com\r"));
+    Ok(())
+}
+
+/// Everything that a program may ask of a mailbox, until something is refused.
+fn look(server: &MailServer) -> cdonts::Result<()> {
+    let session = Session::logon(server, password())?;
+    let inbox = session.inbox();
+    assert_eq!(inbox.count()?, 3);
+    let mut newest = inbox.newest_first()?;
+    assert_eq!(newest.next().unwrap()?.subject(), "parts");
+    let messages = inbox.messages()?;
+    for message in &messages {
+        check_letter(&message)?;
+    }
+    for message in inbox.stream()? {
+        message?;
+    }
+    let since = inbox.messages_since(&Cursor::default());
+    match since.and_then(|since| inbox.messages_since(&since.cursor)) {
+        // POP3 has no lasting order.
+        Err(error) if error.kind() == ErrorKind::NotSupported => {}
+        since => assert!(since?.messages.is_empty()),
+    }
+    let mut watch = inbox.watch()?;
+    assert!(watch.next_within(Duration::from_millis(20))?.is_none());
+    drop(watch);
+    // What could not be read when it was listed is told, and is not there.
+    let doomed = messages.iter().find(|one| one.subject() == "doomed");
+    doomed.map_or(Ok(()), Message::delete)
+}
+
+fn is_typed(error: &Error, context: &str) {
+    let known = [
+        ErrorKind::Network,
+        ErrorKind::LogonFailed,
+        ErrorKind::NotPrivate,
+        ErrorKind::MessageGone,
+        ErrorKind::NotSupported,
+        ErrorKind::OutcomeUnknown,
+    ];
+    assert!(known.contains(&error.kind()), "{error:?} {context}");
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("annpw"), "the password is told: {context}");
+}
+
+/// Does something over a line that is gone from each word of the server on, and at last over one
+/// that is not.
+fn at_each_line(
+    name: &str,
+    port: u16,
+    prepare: impl Fn(),
+    open: impl Fn(u16, Duration) -> MailServerBuilder,
+    work: impl Fn(&MailServer) -> cdonts::Result<()>,
+) {
+    prepare();
+    let whole = Broken::new(port, usize::MAX, Fault::Gone);
+    work(&open(whole.port, LONG).open().unwrap()).unwrap();
+    let lines = whole.lines();
+    let mut failed = 0;
+    for at in 0..lines {
+        // Of the content of an attachment one line in many is enough.
+        if lines > 500 && at > 150 && lines - at > 150 && at % 97 > 0 {
+            continue;
+        }
+        prepare();
+        let broken = Broken::new(port, at, Fault::Gone);
+        if let Err(error) = work(&open(broken.port, SHORT).open().unwrap()) {
+            is_typed(&error, &format!("{name}: from line {at} on"));
+            failed += 1;
+        }
+    }
+    println!("lost lines: {name}: {failed} errors over {lines} lines");
+    assert!(failed > lines.min(40) / 2, "{name}: {failed} of {lines}");
+}
+
+#[test]
+fn whatever_is_asked_of_a_mailbox_ends_when_the_line_is_gone() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    let imap = |port, time| {
+        let imap = Imap::plain("127.0.0.1").port(port).timeout(time);
+        MailServer::builder().inbox(imap.poll_every(Duration::from_millis(5)))
+    };
+    let pop3 = |port, time| {
+        let pop3 = Pop3::plain("127.0.0.1").port(port).timeout(time);
+        MailServer::builder().inbox(pop3.poll_every(Duration::from_millis(5)))
+    };
+    let fresh = || {
+        let server = imap(dovecot.imap, LONG).open().unwrap();
+        let session = Session::logon(&server, password()).unwrap();
+        let mut messages = session.inbox().messages().unwrap();
+        if messages.len() != 3 {
+            messages.delete_all().unwrap();
+            fill(&dovecot);
+        }
+    };
+    at_each_line("IMAP", dovecot.imap, fresh, imap, look);
+    // What a deletion that was cut has marked and not removed, POP3 would show.
+    dovecot.doveadm(&["expunge", "-u", WHO, "mailbox", "INBOX", "deleted"]);
+    at_each_line("POP3", dovecot.pop3, fresh, pop3, look);
+}
+
+#[test]
+fn a_log_on_ends_when_the_line_is_gone() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    dovecot.doveadm(&["mailbox", "create", "-u", WHO, "Sub", "Sub.&APw-"]);
+    let roots = || Roots::Only(dovecot.certificate());
+    let imap = |port, time, security| {
+        let imap = Imap::new("localhost").port(port).timeout(time);
+        let imap = imap.security(security).roots(roots()).folder("Sub/ü");
+        MailServer::builder().inbox(imap)
+    };
+    let pop3 = |port, time, security| {
+        let pop3 = Pop3::new("localhost").port(port).timeout(time);
+        MailServer::builder().inbox(pop3.security(security).roots(roots()))
+    };
+    let log_on = |server: &MailServer| {
+        let session = Session::logon(server, password())?;
+        session.inbox().messages().map(drop)
+    };
+    let by_token = |server: &MailServer| {
+        let error = Session::logon(server, Credentials::token(WHO, "no token")).unwrap_err();
+        match error.kind() {
+            ErrorKind::LogonFailed => Ok(()),
+            _ => Err(error),
+        }
+    };
+    let works: [(&str, &dyn Fn(&MailServer) -> cdonts::Result<()>); 2] =
+        [("a password", &log_on), ("a token", &by_token)];
+    for (with, work) in works {
+        let both = [
+            (Security::StartTls, dovecot.imap, dovecot.pop3),
+            (Security::Implicit, dovecot.imaps, dovecot.pop3s),
+        ];
+        for (security, imap_port, pop3_port) in both {
+            let name = format!("log on by {with}, {security:?}");
+            let open = |port, time| imap(port, time, security);
+            at_each_line(&format!("IMAP, {name}"), imap_port, || {}, open, work);
+            let open = |port, time| pop3(port, time, security);
+            at_each_line(&format!("POP3, {name}"), pop3_port, || {}, open, work);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Somebody between a client and a server who breaks what the server says, at one line of it.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What becomes of the chosen line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    CutBefore,
+    CutWithin,
+    CutAfter,
+    Stall,
+    Endless,
+    Garbled,
+    Twice,
+    BareLineFeed,
+    Missing,
+    /// From this line on nothing comes any more, over no connection.
+    Gone,
+}
+
+/// Those that strike once.
+pub(crate) const FAULTS: [Fault; 9] = [
+    Fault::CutBefore,
+    Fault::CutWithin,
+    Fault::CutAfter,
+    Fault::Stall,
+    Fault::Endless,
+    Fault::Garbled,
+    Fault::Twice,
+    Fault::BareLineFeed,
+    Fault::Missing,
+];
+
+impl Fault {
+    /// The bytes that arrive are the server's.
+    pub(crate) fn is_honest(self) -> bool {
+        matches!(
+            self,
+            Self::CutBefore
+                | Self::CutWithin
+                | Self::CutAfter
+                | Self::Stall
+                | Self::Endless
+                | Self::Gone
+        )
+    }
+}
+
+/// As long as a client waits on a broken line.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
+/// And on a good one, however slow the machine is.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Stands before a server on loopback. The fault strikes once; before and after it the line is good,
+/// unless it is gone.
+pub(crate) struct Broken {
+    pub(crate) port: u16,
+    lines: Arc<AtomicUsize>,
+}
+
+impl Broken {
+    pub(crate) fn new(server: u16, at: usize, fault: Fault) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let lines = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", server)))
+                else {
+                    continue;
+                };
+                let count = Arc::clone(&count);
+                std::thread::spawn(move || between(client, server, &count, at, fault));
+            }
+        });
+        Self { port, lines }
+    }
+
+    /// How many lines the server has said.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines.load(Ordering::Relaxed)
+    }
+}
+
+fn between(client: TcpStream, server: TcpStream, count: &AtomicUsize, at: usize, fault: Fault) {
+    let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    });
+    let mut client = client;
+    let mut said = BufReader::new(server);
+    loop {
+        let mut line = Vec::new();
+        let read = match fault {
+            Fault::Gone => read_some(&mut said, &mut line),
+            _ => said.read_until(b'\n', &mut line),
+        };
+        if !matches!(read, Ok(1..)) {
+            break;
+        }
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        let is_struck = number == at || fault == Fault::Gone && number > at;
+        let goes_on = if is_struck {
+            strike(&mut client, &line, fault)
+        } else {
+            client.write_all(&line).is_ok()
+        };
+        if !goes_on {
+            break;
+        }
+    }
+    let _ = client.shutdown(std::net::Shutdown::Both);
+    let _ = said.get_ref().shutdown(std::net::Shutdown::Both);
+}
+
+/// A line, or of one that has no end yet, as within TLS, what has come of it.
+fn read_some(from: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> {
+    let some = from.fill_buf()?;
+    let end = some.iter().position(|&octet| octet == b'\n');
+    let count = end.map_or(some.len(), |end| end + 1);
+    line.extend_from_slice(&some[..count]);
+    from.consume(count);
+    Ok(count)
+}
+
+/// Whether the connection goes on.
+fn strike(client: &mut TcpStream, line: &[u8], fault: Fault) -> bool {
+    match fault {
+        Fault::CutBefore | Fault::Gone => return false,
+        Fault::CutWithin => {
+            let _ = client.write_all(&line[..line.len() / 2]);
+            return false;
+        }
+        Fault::CutAfter => {
+            let _ = client.write_all(line);
+            return false;
+        }
+        // Until the client goes.
+        Fault::Stall => {
+            std::thread::sleep(PATIENCE * 4);
+            return false;
+        }
+        Fault::Endless => {
+            let block = vec![b'x'; 64 * 1024];
+            for _ in 0..4000 {
+                if client.write_all(&block).is_err() {
+                    break;
+                }
+            }
+            return false;
+        }
+        Fault::Garbled => client.write_all(b"\0\xff\x1b[2J garbled \xc3(\r\n"),
+        Fault::Twice => client.write_all(&[line, line].concat()),
+        Fault::BareLineFeed => {
+            let text = line.strip_suffix(b"\r\n").unwrap_or(line);
+            client.write_all(&[text, b"\n"].concat())
+        }
+        Fault::Missing => Ok(()),
+    }
+    .is_ok()
+}
