@@ -156,6 +156,29 @@ fn a_refused_log_on_is_told_as_one() {
 }
 
 #[test]
+fn what_a_server_says_in_its_own_language_is_understood() {
+    let script = Script::new(vec![vec![
+        say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] Müller grüßt\r\n"),
+        answer(
+            "AUTHENTICATE PLAIN",
+            "* NO Wartung um fünf\r\n{tag} OK [CAPABILITY IMAP4rev1] für Sie geöffnet\r\n",
+        ),
+        answer("LIST", "* LIST () \"/\" \"\"\r\n{tag} OK über\r\n"),
+        answer("EXAMINE", "{tag} NO [NONEXISTENT] Grüße gibt es nicht\r\n"),
+        hear("z LOGOUT"),
+    ]]);
+    let session = log_on(imap(&script).folder("Grüße")).unwrap();
+    let error = session.inbox().messages().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PathNotFound, "{error}");
+    assert!(
+        error.to_string().contains("no folder `Gr&APwA3w-e`"),
+        "{error}"
+    );
+    drop(session);
+    script.finish();
+}
+
+#[test]
 fn a_token_goes_by_xoauth2_and_its_refusal_ends() {
     let script = Script::new(vec![vec![
         greeting("AUTH=XOAUTH2"),

@@ -169,7 +169,7 @@ fn a_log_on_ends_when_the_line_is_gone() {
     let Some(dovecot) = Dovecot::start() else {
         return;
     };
-    dovecot.doveadm(&["mailbox", "create", "-u", WHO, "Sub", "Sub.&APw-"]);
+    dovecot.doveadm(&["mailbox", "create", "-u", WHO, "Sub", "Sub.ü"]);
     let roots = || Roots::Only(dovecot.certificate());
     let imap = |port, time, security| {
         let imap = Imap::new("localhost").port(port).timeout(time);

@@ -4,6 +4,7 @@
 //! a message that was read is new to every other program.
 
 mod apart;
+mod ascii;
 mod content;
 mod dialogue;
 mod idle;

@@ -113,12 +113,8 @@ impl Link {
                         return Ok(false);
                     }
                     self.connection.set_time(left);
-                    match self.connection.fill() {
-                        Ok(some) => {
-                            let count = some.len();
-                            self.client.enqueue_input(some);
-                            self.connection.consume(count);
-                        }
+                    match self.take_some() {
+                        Ok(_) => {}
                         Err(fault) if fault.is_timeout() => return Ok(false),
                         Err(fault) => {
                             self.is_lost = true;

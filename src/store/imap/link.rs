@@ -3,7 +3,10 @@
 //! imap-next frames and parses; here are the deadlines, the limits, and the rule that an answer
 //! that cannot be understood is never taken for none.
 
+use imap_codec::GreetingCodec;
+use imap_codec::decode::Decoder;
 use imap_next::client::{Client, Error as ClientError, Event, Options};
+use imap_next::imap_types::IntoStatic;
 use imap_next::imap_types::command::{Command, CommandBody};
 use imap_next::imap_types::core::Tag;
 use imap_next::imap_types::response::{
@@ -11,8 +14,9 @@ use imap_next::imap_types::response::{
 };
 use imap_next::{Interrupt, Io, State};
 
+use super::ascii::Ascii;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::client::Connection;
+use crate::net::client::{Connection, Fault};
 use crate::store::endpoint::Endpoint;
 
 /// The longest answer that is taken: a block of a message and what stands around it.
@@ -24,6 +28,7 @@ pub(super) struct Link {
     endpoint: Endpoint,
     pub(super) connection: Connection,
     pub(super) client: Client,
+    ascii: Ascii,
     tags: u32,
     pub(super) capabilities: Vec<Capability<'static>>,
     /// Where in the dialogue the server is is not known: it is closed without another word.
@@ -69,17 +74,16 @@ impl Link {
     /// A connection that is greeted and private as it is to be.
     pub(super) fn open(endpoint: &Endpoint) -> Result<Self> {
         let connection = endpoint.connect()?;
-        let client = |discard_greeting| {
-            let mut options = Options::default();
-            options.crlf_relaxed = false;
-            options.max_response_size = MOST;
-            options.discard_greeting = discard_greeting;
-            Client::new(options)
-        };
+        let mut options = Options::default();
+        options.crlf_relaxed = false;
+        options.max_response_size = MOST;
+        // It is read by hand: the other side may be no server of this kind at all.
+        options.discard_greeting = true;
         let mut link = Self {
             endpoint: endpoint.clone(),
             connection,
-            client: client(false),
+            client: Client::new(options),
+            ascii: Ascii::default(),
             tags: 0,
             capabilities: Vec::new(),
             is_lost: false,
@@ -93,7 +97,6 @@ impl Link {
         }
         if endpoint.security == crate::Security::StartTls {
             link.start_tls()?;
-            link.client = client(true);
         } else if let Some(Code::Capability(capabilities)) = greeting.code {
             link.capabilities = capabilities.into_iter().collect();
         }
@@ -122,12 +125,13 @@ impl Link {
 
     fn greeting(&mut self) -> Result<Greeting<'static>> {
         self.arm();
-        let event = self
-            .event()
-            .map_err(|error| self.endpoint.no_greeting(error));
-        match event? {
-            Some(Event::GreetingReceived { greeting }) => Ok(greeting),
-            _ => Err(self.wrong("the server's greeting is none of IMAP")),
+        let line = self.connection.read_line().map_err(|fault| {
+            self.is_lost = true;
+            self.endpoint.no_greeting(self.endpoint.error(fault))
+        })? + "\r\n";
+        match GreetingCodec::default().decode(line.as_bytes()) {
+            Ok((_, greeting)) => Ok(greeting.into_static()),
+            Err(_) => Err(self.wrong("the server's greeting is none of IMAP")),
         }
     }
 
@@ -211,27 +215,29 @@ impl Link {
     }
 
     fn read(&mut self) -> Result<()> {
-        match self.connection.fill() {
-            Ok(some) => {
-                let count = some.len();
-                self.client.enqueue_input(some);
-                self.connection.consume(count);
-                self.since += count;
-                let left = self.budget.checked_sub(count);
-                self.budget = left.unwrap_or(0);
-                if left.is_none() {
-                    return Err(self.wrong("the server says more than it was asked"));
-                }
-            }
-            Err(fault) => {
-                self.is_lost = true;
-                return Err(self.endpoint.error(fault));
-            }
+        let count = self.take_some().map_err(|fault| {
+            self.is_lost = true;
+            self.endpoint.error(fault)
+        })?;
+        self.since += count;
+        let left = self.budget.checked_sub(count);
+        self.budget = left.unwrap_or(0);
+        if left.is_none() {
+            return Err(self.wrong("the server says more than it was asked"));
         }
         if self.since >= BLOCK {
             self.arm();
         }
         Ok(())
+    }
+
+    /// Gives the parser what has come; how many octets that is.
+    pub(super) fn take_some(&mut self) -> Result<usize, Fault> {
+        let some = self.connection.fill()?;
+        let count = some.len();
+        self.client.enqueue_input(&self.ascii.of(some));
+        self.connection.consume(count);
+        Ok(count)
     }
 
     /// If it was the end of the command that cannot be understood, one would wait for it for ever.
