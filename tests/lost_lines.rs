@@ -1,6 +1,9 @@
 //! A line to a mailbox that is gone for good, from any word of the server on: whatever is asked
 //! after it ends in what was known before or in a typed error, and nothing is shown by halves.
+//!
+//! `CDONTS_RUNS=all` cuts at each word, otherwise at each second one.
 #![cfg(all(target_os = "linux", feature = "pop3", feature = "imap"))]
+#![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 #[path = "support/broken.rs"]
 mod broken;
@@ -34,13 +37,13 @@ fn fill(dovecot: &Dovecot) {
     };
     dovecot.deliver("ann", letter("letter").as_bytes());
     dovecot.deliver("ann", letter("doomed").as_bytes());
-    let data = "AAAA".repeat(19) + "\r\n";
+    let data = "AAAA".repeat(247) + "\r\n";
     let parts = format!(
         "From: sam@example.net\r\nTo: {WHO}\r\nSubject: parts\r\nMIME-Version: 1.0\r\n\
          Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{TEXT}\r\n--b\r\n\
          Content-Type: application/octet-stream; name=a.bin\r\n\
          Content-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
-        data.repeat(9000)
+        data.repeat(700)
     );
     dovecot.deliver("ann", parts.as_bytes());
 }
@@ -50,7 +53,7 @@ fn check_letter(message: &Message) -> cdonts::Result<()> {
         assert_eq!(message.text()?.trim_end(), TEXT.trim_end());
         let attachments = message.attachments()?;
         let attachment = attachments.get(0).unwrap();
-        assert_eq!(attachment.size()?, 9000 * 57);
+        assert_eq!(attachment.size()?, 700 * 741);
         assert!(attachment.read()?.iter().all(|&octet| octet == 0));
     } else {
         assert_eq!(message.text()?, TEXT);
@@ -106,6 +109,10 @@ fn is_typed(error: &Error, context: &str) {
     assert!(!text.contains("annpw"), "the password is told: {context}");
 }
 
+fn runs_all() -> bool {
+    std::env::var("CDONTS_RUNS").is_ok_and(|all| all == "all")
+}
+
 /// Does something over a line that is gone from each word of the server on, and at last over one
 /// that is not.
 fn at_each_line(
@@ -121,8 +128,11 @@ fn at_each_line(
     let lines = whole.lines();
     let mut failed = 0;
     for at in 0..lines {
+        if at % 2 > 0 && !runs_all() {
+            continue;
+        }
         // Of the content of an attachment one line in many is enough.
-        if lines > 500 && at > 150 && lines - at > 150 && at % 97 > 0 {
+        if lines > 500 && at > 150 && lines - at > 150 && at % 29 > 0 {
             continue;
         }
         prepare();
@@ -133,7 +143,7 @@ fn at_each_line(
         }
     }
     println!("lost lines: {name}: {failed} errors over {lines} lines");
-    assert!(failed > lines.min(40) / 2, "{name}: {failed} of {lines}");
+    assert!(failed > lines.min(40) / 4, "{name}: {failed} of {lines}");
 }
 
 #[test]

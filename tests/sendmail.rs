@@ -7,8 +7,8 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use cdonts::{MailServer, NewMail, Sendmail};
-use support::{Root, messages};
+use cdonts::{Envelope, MailServer, NewMail, Sendmail};
+use support::{Root, messages, session};
 
 /// A server whose relay is this shell script.
 fn server(root: &Root, script: &str) -> MailServer {
@@ -163,4 +163,54 @@ fn many_recipients_are_more_than_one_command() {
         std::fs::read_to_string(out.join("counts")).unwrap(),
         "104\n104\n54\n"
     );
+}
+
+#[test]
+fn nobody_knows_what_became_of_a_message_that_was_taken_by_halves() {
+    // More than a pipe holds.
+    let large = "x".repeat(70) + "\n";
+    let large = large.repeat(10_000);
+    for (script, text, reason) in [
+        ("exit 0", large.as_str(), "did not read all"),
+        ("cat > /dev/null; sleep 60", "short", "does not end"),
+        ("sleep 60", large.as_str(), "does not end"),
+    ] {
+        let root = Root::new();
+        let program = root.write("sendmail", format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let relay = Sendmail::at(program).timeout(Duration::from_millis(400));
+        let server = root
+            .builder()
+            .create_directories()
+            .local_domain("example.com")
+            .relay(relay)
+            .open()
+            .unwrap();
+        let mail = NewMail::new(&server).from("shop@example.com");
+        let mail = mail.to("joe@example.net").subject("Hi").body(text);
+        mail.send().unwrap();
+        server.deliver_now().unwrap();
+        let queue = server.queue().unwrap();
+        assert_eq!((queue.len(), server.counts().relayed), (1, 0), "{script}");
+        let told = queue[0].last_reply("joe@example.net");
+        assert!(told.contains(reason), "{script}: {told}");
+    }
+}
+
+#[test]
+fn a_report_goes_out_with_the_null_reverse_path() {
+    let root = Root::new();
+    let out = root.dir("out");
+    let script = format!(
+        "printf '%s\\n' \"$@\" > {}/args; cat > /dev/null",
+        out.display()
+    );
+    let server = server(&root, &script);
+    let outbox = session(&server, "shop@example.com").outbox();
+    let envelope = Envelope::new("", ["joe@example.net"]);
+    let text = "From: shop@example.com\r\nSubject: failed\r\n\r\ntext\r\n";
+    outbox.send_raw(&envelope, text.as_bytes()).unwrap();
+    server.deliver_now().unwrap();
+    let args = std::fs::read_to_string(out.join("args")).unwrap();
+    assert_eq!(args, "-i\n-f\n<>\n--\njoe@example.net\n");
 }

@@ -765,6 +765,125 @@ fn a_refusal_of_credentials_is_read_to_its_end_and_never_shows_them() {
     assert_eq!(served.join().unwrap(), [""]);
 }
 
+/// The server's end of a connection that is gone after so many answers.
+struct Ending {
+    stream: Box<dyn Stream>,
+    left: usize,
+}
+
+impl Read for Ending {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            return Ok(0);
+        }
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Ending {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        self.left -= 1;
+        self.stream.write_all(octets)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Answers what comes until nothing comes any more; `no` is refused.
+fn answer_all(mut talk: Talk, extension: &str, no: &str) {
+    talk.say("220 relay.example ESMTP\r\n");
+    loop {
+        let line = talk.hear();
+        let word = line.split(' ').next().unwrap_or_default();
+        match word {
+            "" => return,
+            refused if refused == no => talk.say("502 5.5.1 no\r\n"),
+            "EHLO" => talk.say(format!("250-relay.example\r\n250 {extension}\r\n")),
+            "AUTH" if line == "AUTH LOGIN" => {
+                for next in ["334 user\r\n", "334 password\r\n"] {
+                    talk.say(next);
+                    if talk.hear().is_empty() {
+                        return;
+                    }
+                }
+                talk.say("235 2.7.0 welcome\r\n");
+            }
+            "AUTH" if line.starts_with("AUTH XOAUTH2") => {
+                talk.say("334 eyJzdGF0dXMiOiI0MDEifQ==\r\n");
+                talk.hear();
+                talk.say("535 5.7.8 bad token\r\n");
+            }
+            "AUTH" => talk.say("235 2.7.0 welcome\r\n"),
+            "DATA" => {
+                talk.say("354 go on\r\n");
+                if !talk.hear_message().ends_with("\r\n.\r\n") {
+                    return;
+                }
+                talk.say("250 2.0.0 queued\r\n");
+            }
+            _ => talk.say("250 2.0.0 ok\r\n"),
+        }
+    }
+}
+
+#[test]
+fn a_relay_that_is_gone_after_any_of_its_answers_gets_it_later() {
+    let Some(certificates) = certificates() else {
+        return;
+    };
+    let password = Credentials::password("shop", "secret");
+    let token = Credentials::token("shop", "tok");
+    for (extension, no, credentials, answers, is_taken) in [
+        ("AUTH PLAIN", "", Some(&password), 7, true),
+        ("AUTH LOGIN", "", Some(&password), 9, true),
+        ("AUTH XOAUTH2", "", Some(&token), 4, false),
+        ("AUTH CRAM-MD5", "", Some(&password), 2, false),
+        ("HELP", "EHLO", None, 7, true),
+        ("PIPELINING", "", None, 6, true),
+    ] {
+        for left in 1..=answers + 1 {
+            let accept = certificates.accept();
+            // What is older than EHLO knows no TLS.
+            let is_old = no == "EHLO";
+            let wrap = move |stream| {
+                let stream = if is_old {
+                    Box::new(stream)
+                } else {
+                    accept(stream)
+                };
+                Box::new(Ending { stream, left }) as Box<dyn Stream>
+            };
+            let (port, served) = serve_with(1, wrap, move |_, talk| {
+                answer_all(talk, extension, no);
+            });
+            let mut smtp = if is_old {
+                plain(port)
+            } else {
+                certificates.client(port)
+            };
+            if let Some(credentials) = credentials {
+                smtp = smtp.credentials(credentials.clone());
+            }
+            let sender = Sender::new(smtp);
+            sender.send(&["a@example.net"]);
+            let context = format!("{extension} {no}, {left} answers: {:?}", sender.waiting());
+            let is_whole = is_taken && left >= answers;
+            assert_eq!(sender.relayed(), u64::from(is_whole), "{context}");
+            assert_eq!(sender.waiting().len(), usize::from(!is_whole), "{context}");
+            assert_eq!(sender.bounced(), [], "{context}");
+            assert!(!context.contains("secret"), "{context}");
+            drop(sender);
+            served.join().unwrap();
+        }
+    }
+}
+
 #[test]
 fn starttls_asks_anew_what_the_server_can_do() {
     let Some(certificates) = certificates() else {

@@ -1,6 +1,6 @@
 //! What a server says in the letters of its own language, made readable to a parser of ASCII.
 //!
-//! IMAP4rev2 allows UTF-8 in texts and quoted strings (RFC 9051 section 9), and servers write it
+//! `IMAP4rev2` allows UTF-8 in texts and quoted strings (RFC 9051 section 9), and servers write it
 //! there without having been asked. Such a text is for people: each octet that is not ASCII becomes
 //! a question mark. What stands in literals, and so all of a message, is left as it is.
 
