@@ -6,6 +6,7 @@
 mod deleting;
 mod delivering;
 mod reading;
+mod recovering;
 mod sending;
 
 use std::cell::Cell;

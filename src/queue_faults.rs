@@ -203,3 +203,77 @@ fn survives(fixture: &Fixture, to: &[&str], n: usize, fault: Fault) -> bool {
     }
     struck
 }
+
+/// What the owner asks for is done or not done, and then the message is still handed on.
+#[test]
+fn nothing_is_lost_or_told_twice_whatever_fails_while_the_owner_is_at_work() {
+    type Work = fn(&crate::QueuedMessage) -> crate::Result<()>;
+    let works: [(Work, bool); 2] = [
+        (crate::QueuedMessage::retry_now, false),
+        (crate::QueuedMessage::cancel, true),
+    ];
+    for (work, cancels) in works {
+        for fault in FAULTS {
+            for n in 0.. {
+                let context = format!("{n} {fault:?} {cancels}");
+                let to = "yes@example.net";
+                let fixture = Fixture::new(&[to, "later@example.net"]);
+                fixture.open(Probe::default(), 0).deliver_now().unwrap();
+                let server = fixture.open(fixture.plan.probe(), 0);
+                let queued = server.queue().unwrap();
+                assert_eq!(queued.len(), 1);
+                fixture.plan.arm(n, fault);
+                let done = work(&queued[0]);
+                let looked = server.queue();
+                let struck = fixture.plan.struck();
+                fixture.plan.disarm();
+                if let Err(error) = looked {
+                    assert!(error.path().is_some(), "no path: {error} {context}");
+                }
+                drop((queued, server));
+                let server = fixture.open(Probe::default(), 0);
+                assert_eq!(server.deliver_now().unwrap().problems(), [], "{context}");
+                let server = fixture.open(Probe::default(), 9);
+                assert_eq!(server.deliver_now().unwrap().problems(), [], "{context}");
+                let times = fixture.relay.of("later@example.net");
+                match (&done, cancels) {
+                    (Ok(()), true) => assert_eq!(times, 1, "{context}"),
+                    (Ok(()), false) => assert_eq!(times, 2, "{context}"),
+                    (Err(_), _) => assert!(times == 2 || cancels, "{times} {context}"),
+                }
+                assert_eq!(fixture.relay.of(to), 1, "{context}");
+                assert_eq!(fixture.files("Queue"), [""; 0], "{context}");
+                assert_eq!(told(&server), [""; 0], "{context}");
+                if !struck {
+                    let is_rare = matches!(fault, Fault::Syncs(_) | Fault::Full);
+                    assert!(n > 3 || is_rare, "the plan was never followed");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_owner_waits_for_a_state_that_is_not_in_its_place() {
+    let fixture = Fixture::new(&["later@example.net"]);
+    let server = fixture.open(Probe::default(), 0);
+    server.deliver_now().unwrap();
+    let queued = server.queue().unwrap().remove(0);
+    // The newest state was handed over, and cannot be moved.
+    let name = format!("{}.state", queued.id());
+    let state = fixture.root.path().join("Queue").join(&name);
+    let committed = fixture.root.path().join("State/committed");
+    let committed = committed.join(crate::state::new_id()).join("queue");
+    std::fs::create_dir_all(&committed).unwrap();
+    std::fs::rename(&state, committed.join(&name)).unwrap();
+    std::fs::create_dir_all(state.join("in the way")).unwrap();
+    let error = queued.cancel().unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::TimedOut, "{error}");
+    assert_eq!(fixture.files("Queue").len(), 2);
+    std::fs::remove_dir_all(&state).unwrap();
+    queued.cancel().unwrap();
+    assert_eq!(fixture.files("Queue"), [""; 0]);
+    let error = queued.retry_now().unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::MessageGone, "{error}");
+}

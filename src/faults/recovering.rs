@@ -1,0 +1,115 @@
+//! Recovery from everything that may be left at once, on a disk that fails at any call of it: what
+//! was handed over arrives, what was deleted stays away, and what was not judged goes back.
+
+use std::os::unix::fs::MetadataExt;
+
+use super::{Fixture, at_every_call};
+use crate::MailServer;
+use crate::state::new_id;
+
+fn text(subject: &str) -> String {
+    format!(
+        "x-sender: s@example.net\r\nx-receiver: jane@example.com\r\nSubject: {subject}\r\n\r\nText\r\n"
+    )
+}
+
+/// Every kind of thing that a process that died may leave.
+fn leave(fixture: &Fixture) {
+    drop(fixture.restarted());
+    let dir = |path: &str| std::fs::create_dir_all(fixture.path(path)).unwrap();
+    let write = |path: &str, subject: &str| fixture.write(path, &text(subject));
+    let judgement = |path: &str, more: u64| {
+        let found = std::fs::metadata(fixture.path(path)).unwrap();
+        let modified = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+        format!("flat_{}_{modified}_{}", found.size() + more, found.ino())
+    };
+
+    // Handed over: one whose name another has, one that is there already, and one that is not.
+    let id = new_id();
+    let committed = format!("State/committed/{id}");
+    dir(&format!("{committed}/drop"));
+    write(&format!("{committed}/drop/new.eml"), "new");
+    write(&format!("{committed}/drop/taken.eml"), "ours");
+    write("Drop/taken.eml", "theirs");
+    write("Drop/same.eml", "same");
+    std::fs::hard_link(
+        fixture.path("Drop/same.eml"),
+        fixture.path(&format!("{committed}/drop/same.eml")),
+    )
+    .unwrap();
+    dir(&format!("{committed}/claim"));
+    write(&format!("{committed}/claim/done.eml"), "done");
+
+    // Not handed over: a claim goes back, the rest goes.
+    let staged = format!("State/staging/{}", new_id());
+    dir(&format!("{staged}/claim"));
+    dir(&format!("{staged}/drop"));
+    write(&format!("{staged}/claim/back.eml"), "claimed");
+    write(&format!("{staged}/drop/half.eml"), "half");
+    write(&format!("{staged}/stray"), "stray");
+
+    // Deleted, and what took the name of one that was to be deleted.
+    for (name, more) in [("judged.eml", 0), ("other.eml", 1)] {
+        write(name, name);
+        let removing = format!("State/removing/{}/{}", new_id(), judgement(name, more));
+        dir(&removing);
+        std::fs::rename(
+            fixture.path(name),
+            fixture.path(&format!("{removing}/{name}")),
+        )
+        .unwrap();
+    }
+    write("Drop/other.eml", "in its place");
+    for (name, more) in [("judged-file.eml", 0), ("other-file.eml", 1)] {
+        write(name, name);
+        let removing = format!("State/removing/{}_{}.eml", judgement(name, more), new_id());
+        std::fs::rename(fixture.path(name), fixture.path(&removing)).unwrap();
+    }
+    dir(&format!("State/removing/{}", new_id()));
+}
+
+fn arrived(server: &MailServer) -> Vec<String> {
+    let session = crate::Session::logon_smtp(server, "", "jane@example.com").unwrap();
+    let messages = session.inbox().messages().unwrap();
+    let mut subjects: Vec<_> = messages
+        .iter()
+        .map(|message| message.subject().to_owned())
+        .collect();
+    subjects.sort();
+    subjects
+}
+
+#[test]
+fn what_is_left_at_once_is_finished_or_undone_whatever_fails() {
+    at_every_call("everything is recovered", |fixture, n, fault| {
+        let context = format!("{n} {fault:?}");
+        leave(fixture);
+        fixture.plan.arm(n, fault);
+        let mut builder = MailServer::builder()
+            .mailroot(fixture.root.path())
+            .create_directories()
+            .local_domain("example.com")
+            .pickup_writer(crate::Writer::Renames);
+        builder.probe = fixture.plan.probe();
+        drop(builder.open());
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        let server = fixture.restarted();
+        let done = server.deliver_now().unwrap();
+        assert_eq!(done.problems(), [], "{context}");
+        let expected = [
+            "claimed",
+            "in its place",
+            "new",
+            "other-file.eml",
+            "other.eml",
+            "ours",
+            "same",
+            "theirs",
+        ];
+        assert_eq!(arrived(&server), expected, "{context}");
+        assert_eq!(fixture.files("Pickup"), [""; 0], "{context}");
+        fixture.assert_state_is_clean(&context);
+        struck
+    });
+}
