@@ -146,7 +146,9 @@ fn at_every_call(work: &str, check: impl Fn(&Fixture, usize, Fault) -> bool) {
         for n in 0.. {
             runs.set(runs.get() + 1);
             if !check(&Fixture::new(), n, fault) {
-                assert!(n > 1, "the plan was never followed");
+                // Who only reads syncs and makes nothing.
+                let is_rare = matches!(fault, Fault::Syncs(_) | Fault::Full);
+                assert!(n > 1 || is_rare, "the plan was never followed");
                 break;
             }
         }

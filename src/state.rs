@@ -71,6 +71,12 @@ impl State {
         self.path.as_deref()
     }
 
+    /// What every call of the same mail server goes through.
+    #[cfg(feature = "maildir")]
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
     /// The directories, if there are any yet.
     pub(crate) fn existing(&self) -> Result<Option<Arc<Dirs>>> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);

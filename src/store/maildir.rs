@@ -13,7 +13,7 @@ use super::drop_mailbox::DropMailbox;
 use super::mailbox::{LogOn, Mailbox, Store};
 use super::{is_maildir, recover_removing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{Dir, Modes, Probe};
+use crate::fs::{Dir, Modes};
 use crate::profile::Profile;
 use crate::state::{Setting, State};
 
@@ -150,12 +150,10 @@ impl Maildir {
     }
 
     fn new_store(&self, path: &Path, who: &LogOn<'_>) -> Result<DropStore> {
-        let (modes, probe) = (
-            Modes {
-                group_shared: self.group_shared,
-            },
-            Probe::default(),
-        );
+        let probe = who.state.probe().clone();
+        let modes = Modes {
+            group_shared: self.group_shared,
+        };
         let root = match Dir::open_path(path, modes, &probe) {
             Err(failure) if failure.is_gone() && self.is_of_many() => return Err(no_mailbox()),
             opened => opened?,
