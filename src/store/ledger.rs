@@ -133,3 +133,71 @@ impl Noted {
         !self.0.is_empty() && self.0.remove(&Ledger::name(key))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind::Other;
+
+    use super::*;
+    use crate::fs::Probe;
+    use crate::fs::double::{Fault, Plan, place};
+
+    fn state(root: &std::path::Path, probe: Probe) -> Arc<State> {
+        let mut builder = crate::MailServer::builder()
+            .mailroot(root)
+            .create_directories();
+        builder.probe = probe;
+        Arc::clone(&builder.open().unwrap().spool().state)
+    }
+
+    #[test]
+    fn p4_what_was_told_as_noted_is_noted_whatever_fails_and_dies() {
+        for fault in [
+            Fault::Before(Other),
+            Fault::After(Other),
+            Fault::Lasting(Other),
+            Fault::Syncs(Other),
+            Fault::Full,
+            Fault::Crash,
+        ] {
+            for n in 0.. {
+                let context = format!("{n} {fault:?}");
+                let (root, plan) = (place(), Plan::new());
+                let ledger = |state: &Arc<State>| Ledger::new("imap://x".to_owned(), state);
+                let watched = state(root.path(), plan.probe());
+                let one = ledger(&watched);
+                plan.arm(n, fault);
+                let noted = one.note(&[b"one", b"two"]);
+                let again = one.note(&[b"two"]);
+                let looked = one.look().map(|mut noted| noted.take(b"two"));
+                one.clear(&[b"one"]);
+                let struck = plan.struck();
+                plan.disarm();
+                if let (Ok(()), Ok(is_noted)) = (&noted, looked) {
+                    assert!(is_noted, "{context}");
+                }
+                for error in [&noted, &again]
+                    .into_iter()
+                    .filter_map(|done| done.as_ref().err())
+                {
+                    assert!(error.path().is_some(), "no path: {error} {context}");
+                }
+                drop(one);
+                // Another process, later.
+                let other = ledger(&state(root.path(), Probe::default()));
+                let mut found = other.look().unwrap();
+                let is_there = found.take(b"two");
+                assert!(
+                    is_there || noted.is_err() && again.is_err(),
+                    "forgotten: {context}"
+                );
+                other.clear_rest(found);
+                other.clear(&[b"two"]);
+                assert!(other.look().unwrap().is_empty(), "{context}");
+                if !struck {
+                    break;
+                }
+            }
+        }
+    }
+}
