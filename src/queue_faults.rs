@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind::{Other, StorageFull};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -95,13 +96,23 @@ impl Fixture {
 
     /// The server of a process that starts some hours later.
     fn open(&self, probe: Probe, hours: u64) -> MailServer {
+        self.open_at(probe, &Arc::new(AtomicU64::new(hours)))
+    }
+
+    /// The same for a clock that goes on.
+    fn open_at(&self, probe: Probe, hours: &Arc<AtomicU64>) -> MailServer {
+        let hours = Arc::clone(hours);
+        let now = move || {
+            let hours = hours.load(Ordering::Relaxed);
+            SystemTime::now() + Duration::from_secs(hours * 3600 + 1)
+        };
         let mut builder = MailServer::builder()
             .mailroot(self.root.path())
             .create_directories()
             .local_domain("example.com")
             .pickup_writer(Writer::Renames)
             .relay(self.relay.clone())
-            .clock(move || SystemTime::now() + Duration::from_secs(hours * 3600 + 1));
+            .clock(now);
         builder.probe = probe;
         builder.open().unwrap()
     }
@@ -276,4 +287,31 @@ fn the_owner_waits_for_a_state_that_is_not_in_its_place() {
     assert_eq!(fixture.files("Queue"), [""; 0]);
     let error = queued.retry_now().unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::MessageGone, "{error}");
+}
+
+/// A disk that is full takes no outcome: who has the message does not get it at every round.
+#[test]
+fn an_outcome_that_cannot_be_written_is_known_to_the_process() {
+    let mut met = 0;
+    for n in 0..100 {
+        let fixture = Fixture::new(&["yes@example.net", "later@example.net"]);
+        let hours = Arc::new(AtomicU64::new(0));
+        let server = fixture.open_at(fixture.plan.probe(), &hours);
+        fixture.plan.arm(n, Fault::Full);
+        let done = server.deliver_now().unwrap();
+        fixture.plan.disarm();
+        if fixture.relay.of("yes@example.net") == 0 || done.problems().is_empty() {
+            continue;
+        }
+        met += 1;
+        // It is not tried again at once, and then only for whom has not got it.
+        for (later, times) in [(0, 1), (5, 2), (10, 2)] {
+            hours.store(later, Ordering::Relaxed);
+            assert_eq!(server.deliver_now().unwrap().problems(), [], "{n} {later}");
+            assert_eq!(fixture.relay.of("later@example.net"), times, "{n} {later}");
+            assert_eq!(fixture.relay.of("yes@example.net"), 1, "{n} {later}");
+        }
+        assert_eq!(fixture.files("Queue"), [""; 0], "{n}");
+    }
+    assert!(met > 0, "no outcome was lost");
 }
