@@ -686,6 +686,139 @@ fn what_keeps_the_line_open_does_not_keep_who_waits() {
     assert!(asked() < 40, "{} commands in a second", asked());
 }
 
+/// What becomes of an IDLE: says what it gets for the command, and for the DONE.
+#[cfg(feature = "watch")]
+#[derive(Clone, Copy, Debug)]
+struct Idling {
+    begun: &'static str,
+    /// After so many of them, the first words are these instead.
+    later: (usize, &'static str),
+    done: &'static str,
+}
+
+/// A server of an empty mailbox that idles so; how often it was asked to, and to end it.
+#[cfg(feature = "watch")]
+fn idles(idling: Idling) -> (u16, std::sync::Arc<[std::sync::atomic::AtomicUsize; 2]>) {
+    use std::io::{BufRead, BufReader, Write};
+    use std::sync::atomic::Ordering;
+    let counts = std::sync::Arc::<[std::sync::atomic::AtomicUsize; 2]>::default();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let all = counts.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let all = all.clone();
+            std::thread::spawn(move || {
+                let [begun, done] = &*all;
+                let mut out = stream.try_clone().unwrap();
+                let _ = out.write_all(b"* OK [CAPABILITY IMAP4rev1 IDLE] x\r\n");
+                let mut idle = String::new();
+                for line in BufReader::new(stream)
+                    .lines()
+                    .map_while(std::result::Result::ok)
+                {
+                    let (tag, command) = line.split_once(' ').unwrap_or((&line, ""));
+                    let said = match command.split(' ').next().unwrap_or_default() {
+                        "EXAMINE" => {
+                            format!("* 0 EXISTS\r\n* OK [UIDVALIDITY 3] x\r\n{tag} OK x\r\n")
+                        }
+                        "CAPABILITY" => {
+                            format!("* CAPABILITY IMAP4rev1 IDLE\r\n{tag} OK x\r\n")
+                        }
+                        "IDLE" => {
+                            tag.clone_into(&mut idle);
+                            let number = begun.fetch_add(1, Ordering::Relaxed);
+                            let (after, later) = idling.later;
+                            let said = if number < after { idling.begun } else { later };
+                            said.replace("{tag}", tag)
+                        }
+                        "" if tag == "DONE" => {
+                            done.fetch_add(1, Ordering::Relaxed);
+                            idling.done.replace("{tag}", &idle)
+                        }
+                        _ => format!("{tag} OK x\r\n"),
+                    };
+                    let _ = out.write_all(said.as_bytes());
+                    if said.contains("BYE") || said.is_empty() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (port, counts)
+}
+
+#[cfg(feature = "watch")]
+#[test]
+fn an_idle_is_begun_anew_and_however_it_ends_nobody_waits_for_it() {
+    use std::sync::atomic::Ordering;
+    let good = Idling {
+        begun: "+ idling\r\n",
+        later: (usize::MAX, ""),
+        done: "{tag} OK done\r\n",
+    };
+    let all = [
+        good,
+        Idling {
+            begun: "* OK wait\r\n+ idling\r\n",
+            ..good
+        },
+        Idling {
+            begun: "+ idling\r\n* BYE too long\r\n",
+            ..good
+        },
+        Idling {
+            begun: "+ idling\r\n* OK hm\r\n* ((\r\n",
+            ..good
+        },
+        Idling {
+            begun: "+ idling\r\n* 3 EXISTS\n",
+            ..good
+        },
+        Idling {
+            begun: "* BYE not now\r\n",
+            ..good
+        },
+        Idling { begun: "", ..good },
+        Idling {
+            later: (1, "{tag} NO enough\r\n"),
+            ..good
+        },
+        Idling {
+            later: (1, "* BYE enough\r\n"),
+            ..good
+        },
+        Idling {
+            done: "* OK wait\r\n{tag} OK done\r\n",
+            ..good
+        },
+        Idling {
+            done: "* BYE done\r\n",
+            ..good
+        },
+        Idling { done: "", ..good },
+    ];
+    for idling in all {
+        let (port, counts) = idles(idling);
+        let imap = Imap::plain("127.0.0.1")
+            .port(port)
+            .timeout(Duration::from_secs(20))
+            .poll_every(Duration::from_millis(20))
+            .renew_idle_every(Duration::from_millis(30));
+        let session = log_on(imap).unwrap();
+        let mut watch = session.inbox().watch().unwrap();
+        let next = watch.next_within(Duration::from_millis(300));
+        assert!(next.unwrap().is_none(), "{idling:?}");
+        let [begun, done] = &*counts;
+        let (begun, done) = (begun.load(Ordering::Relaxed), done.load(Ordering::Relaxed));
+        assert!(begun > 0, "{idling:?}");
+        if idling.begun == good.begun && idling.done == good.done && idling.later == good.later {
+            assert!(begun > 1 && done > 0, "{begun} {done}");
+        }
+    }
+}
+
 #[cfg(feature = "watch")]
 #[test]
 fn without_idle_who_waits_looks_by_the_clock() {

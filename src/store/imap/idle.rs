@@ -13,9 +13,6 @@ use super::mailbox::Shared;
 use crate::error::Result;
 use crate::store::mailbox::Waiter;
 
-/// An IDLE that lasts longer may be ended by the server, or by something between (RFC 2177 has 29
-/// minutes).
-const LONGEST: Duration = Duration::from_mins(15);
 /// A look is taken this often nevertheless.
 const SELDOM: Duration = Duration::from_mins(5);
 
@@ -66,9 +63,10 @@ impl Idle {
             // What came before it began is not told: a look finds it.
             return Ok(());
         };
-        let left = LONGEST.saturating_sub(idling.since.elapsed());
+        let longest = self.shared.idle;
+        let left = longest.saturating_sub(idling.since.elapsed());
         let is_told = idling.link.wait(most.min(left).min(SELDOM))?;
-        if !is_told && idling.since.elapsed() >= LONGEST {
+        if !is_told && idling.since.elapsed() >= longest {
             idling.link.end_idle()?;
             idling.since = Instant::now();
             if !idling.link.begin_idle()? {

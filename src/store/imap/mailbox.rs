@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use super::content::Held;
 use super::idle::Idle;
@@ -28,6 +29,8 @@ pub(super) struct ImapMailbox(pub(super) Arc<Shared>);
 pub(super) struct Shared {
     pub(super) endpoint: Endpoint,
     folder: String,
+    /// How long an IDLE lasts.
+    pub(super) idle: Duration,
     /// As the server calls it.
     folder_name: OnceLock<String>,
     pub(super) credentials: Credentials,
@@ -58,6 +61,7 @@ impl Shared {
     pub(super) fn open(
         endpoint: Endpoint,
         folder: String,
+        idle: Duration,
         credentials: Credentials,
         who: &LogOn<'_>,
     ) -> Result<Self> {
@@ -68,6 +72,7 @@ impl Shared {
             limits: who.limits.clone(),
             endpoint,
             folder,
+            idle,
             folder_name: OnceLock::new(),
             credentials,
             state: Mutex::default(),
