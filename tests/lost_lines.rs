@@ -103,6 +103,7 @@ fn is_typed(error: &Error, context: &str) {
         ErrorKind::MessageGone,
         ErrorKind::NotSupported,
         ErrorKind::OutcomeUnknown,
+        ErrorKind::Refused,
     ];
     assert!(known.contains(&error.kind()), "{error:?} {context}");
     let text = format!("{error} {error:?}");
@@ -216,4 +217,43 @@ fn a_log_on_ends_when_the_line_is_gone() {
             at_each_line(&format!("POP3, {name}"), pop3_port, || {}, open, work);
         }
     }
+}
+
+#[test]
+fn whatever_an_imap_server_refuses_ends_in_an_error_or_is_done_without() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    let server = |port| {
+        let imap = Imap::plain("127.0.0.1").port(port).timeout(LONG);
+        let imap = imap.poll_every(Duration::from_millis(5));
+        MailServer::builder().inbox(imap).open().unwrap()
+    };
+    fill(&dovecot);
+    let whole = Broken::new(dovecot.imap, usize::MAX, Fault::Refused);
+    look(&server(whole.port)).unwrap();
+    let (commands, mut refused) = (whole.lines(), 0);
+    for at in 0..commands {
+        dovecot.doveadm(&["expunge", "-u", WHO, "mailbox", "INBOX", "all"]);
+        fill(&dovecot);
+        let broken = Broken::new(dovecot.imap, at, Fault::Refused);
+        if let Err(error) = look(&server(broken.port)) {
+            is_typed(&error, &format!("IMAP: command {at} refused"));
+            refused += 1;
+        }
+        // Nothing is lost but what was deleted.
+        let session = Session::logon(&server(dovecot.imap), password()).unwrap();
+        let messages = session.inbox().messages().unwrap();
+        let subjects: Vec<_> = messages
+            .iter()
+            .map(|one| one.subject().to_owned())
+            .collect();
+        assert!(
+            subjects.contains(&"letter".to_owned()),
+            "{at}: {subjects:?}"
+        );
+        assert!(subjects.contains(&"parts".to_owned()), "{at}: {subjects:?}");
+    }
+    println!("lost lines: IMAP: {refused} errors of {commands} refused commands");
+    assert!(refused > 5, "{refused} of {commands}");
 }

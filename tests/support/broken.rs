@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Missing,
     /// From this line on nothing comes any more, over no connection.
     Gone,
+    /// The end of a command of IMAP, which alone counts, is a refusal.
+    Refused,
 }
 
 /// Those that strike once.
@@ -105,6 +107,12 @@ fn between(client: TcpStream, server: TcpStream, count: &AtomicUsize, at: usize,
         if !matches!(read, Ok(1..)) {
             break;
         }
+        if fault == Fault::Refused && refusal(&line).is_none() {
+            if client.write_all(&line).is_err() {
+                break;
+            }
+            continue;
+        }
         let number = count.fetch_add(1, Ordering::Relaxed);
         let is_struck = number == at || fault == Fault::Gone && number > at;
         let goes_on = if is_struck {
@@ -118,6 +126,15 @@ fn between(client: TcpStream, server: TcpStream, count: &AtomicUsize, at: usize,
     }
     let _ = client.shutdown(std::net::Shutdown::Both);
     let _ = said.get_ref().shutdown(std::net::Shutdown::Both);
+}
+
+/// Instead of the end of a command that went well.
+fn refusal(line: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(line).ok()?;
+    let (tag, rest) = text.split_once(' ')?;
+    let number = tag.strip_prefix('c')?;
+    let is_end = rest.starts_with("OK") && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_end.then(|| format!("{tag} NO [LIMIT] not now\r\n").into_bytes())
 }
 
 /// A line, or of one that has no end yet, as within TLS, what has come of it.
@@ -163,6 +180,7 @@ fn strike(client: &mut TcpStream, line: &[u8], fault: Fault) -> bool {
             client.write_all(&[text, b"\n"].concat())
         }
         Fault::Missing => Ok(()),
+        Fault::Refused => client.write_all(&refusal(line).unwrap_or_default()),
     }
     .is_ok()
 }
