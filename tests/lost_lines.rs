@@ -14,7 +14,7 @@ mod dovecot;
 
 use std::time::Duration;
 
-use broken::{Broken, Fault, LONG};
+use broken::{Broken, Fault, LONG, altered};
 use cdonts::{
     Credentials, Cursor, Error, ErrorKind, Header, Imap, MailServer, MailServerBuilder, Message,
     Pop3, Roots, Security, Session,
@@ -256,4 +256,50 @@ fn whatever_an_imap_server_refuses_ends_in_an_error_or_is_done_without() {
     }
     println!("lost lines: IMAP: {refused} errors of {commands} refused commands");
     assert!(refused > 5, "{refused} of {commands}");
+}
+
+#[test]
+fn what_an_imap_server_says_wrongly_of_a_large_message_is_not_shown_as_its_text() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    fill(&dovecot);
+    for (from, to, is_read) in [
+        ("", "", true),
+        // What is said of its parts does not fit them: it is read as any other.
+        ("\"base64\" 693000", "\"base64\" 693001", true),
+        ("\"base64\" 693000", "\"base64\" 692999", true),
+        ("\"base64\" 693000", "\"base64\" 6", true),
+        ("BODYSTRUCTURE (", "BODYSTRUCTURE ((", true),
+        ("BODYSTRUCTURE (", "X-STRUCTURE (", true),
+        ("BODY[1.MIME]", "BODY[7.MIME]", true),
+        ("BODY[2.MIME]<0> {", "BODY[2.MIME]<1> {", true),
+        ("BODY[1]<0>", "BODY[7]<0>", true),
+        ("BODY[2]<0>", "BODY[7]<0>", true),
+        ("BODY[2]<262144>", "BODY[2]<262145>", true),
+        // Nor are its octets had.
+        ("BODY[]<0>", "BODY[]<7>", false),
+        ("BODY[]<524288>", "BODY[]<7>", false),
+        ("RFC822.SIZE ", "RFC822.SIZE 9", true),
+        ("RFC822.SIZE 69", "RFC822.SIZE 1", true),
+    ] {
+        let port = altered(dovecot.imap, from, to);
+        let imap = Imap::plain("127.0.0.1").port(port).timeout(LONG);
+        let server = MailServer::builder().inbox(imap).open().unwrap();
+        let session = Session::logon(&server, password()).unwrap();
+        // A reader that was misled is told so; the next one reads the message itself.
+        let read = || {
+            let messages = session.inbox().messages()?;
+            let parts = messages.iter().find(|one| one.subject() == "parts");
+            check_letter(&parts.unwrap())
+        };
+        let read = read().or_else(|_| read());
+        match read {
+            Ok(()) => assert!(is_read, "{from} {to}"),
+            Err(error) => {
+                assert!(!is_read, "{from} {to}: {error}");
+                is_typed(&error, from);
+            }
+        }
+    }
 }

@@ -184,3 +184,37 @@ fn strike(client: &mut TcpStream, line: &[u8], fault: Fault) -> bool {
     }
     .is_ok()
 }
+
+/// Stands before an IMAP server and says something else wherever an answer about a message says
+/// this.
+pub(crate) fn altered(server: u16, from: &'static str, to: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+            let (mut said, mut asked) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut said, &mut asked);
+                let _ = asked.shutdown(std::net::Shutdown::Write);
+            });
+            std::thread::spawn(move || {
+                let (mut client, mut server, mut line) =
+                    (client, BufReader::new(server), Vec::new());
+                while let Ok(1..) = server.read_until(b'\n', &mut line) {
+                    let text = String::from_utf8_lossy(&line);
+                    let said = match text.contains(" FETCH (") {
+                        true => text.replace(from, to).into_bytes(),
+                        false => line.clone(),
+                    };
+                    if client.write_all(&said).is_err() {
+                        break;
+                    }
+                    line.clear();
+                }
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    port
+}
