@@ -213,6 +213,9 @@ impl Dir {
 
     /// Makes a file without a name on this directory's file system, if there is such a thing here.
     pub(crate) fn create_unnamed(&self) -> Result<Option<NewFile>> {
+        if !self.0.probe.has_unnamed() {
+            return Ok(None);
+        }
         let file = self.call(Op::Create, OsStr::new(""), || {
             self.0.handle.create_unnamed(self.0.modes)
         })?;

@@ -12,9 +12,10 @@ mod certificate;
 #[path = "support/dovecot.rs"]
 mod dovecot;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use broken::{Broken, Fault, LONG, altered};
+use broken::{Broken, Fault, LONG, altered, refusing_pop3};
 use cdonts::{
     Credentials, Cursor, Error, ErrorKind, Header, Imap, MailServer, MailServerBuilder, Message,
     Pop3, Roots, Security, Session,
@@ -302,4 +303,42 @@ fn what_an_imap_server_says_wrongly_of_a_large_message_is_not_shown_as_its_text(
             }
         }
     }
+}
+
+#[test]
+fn whatever_a_pop3_server_refuses_ends_in_an_error_or_is_done_without() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    let server = |port| {
+        let pop3 = Pop3::plain("127.0.0.1").port(port).timeout(LONG);
+        let pop3 = pop3.poll_every(Duration::from_millis(5));
+        MailServer::builder().inbox(pop3).open().unwrap()
+    };
+    fill(&dovecot);
+    let (port, answers) = refusing_pop3(dovecot.pop3, usize::MAX);
+    look(&server(port)).unwrap();
+    let (answers, mut refused) = (answers.load(Ordering::Relaxed), 0);
+    for at in 0..answers {
+        dovecot.doveadm(&["expunge", "-u", WHO, "mailbox", "INBOX", "all"]);
+        fill(&dovecot);
+        let (port, _) = refusing_pop3(dovecot.pop3, at);
+        if let Err(error) = look(&server(port)) {
+            is_typed(&error, &format!("POP3: answer {at} refused"));
+            refused += 1;
+        }
+        let session = Session::logon(&server(dovecot.pop3), password()).unwrap();
+        let messages = session.inbox().messages().unwrap();
+        let subjects: Vec<_> = messages
+            .iter()
+            .map(|one| one.subject().to_owned())
+            .collect();
+        assert!(
+            subjects.contains(&"letter".to_owned()),
+            "{at}: {subjects:?}"
+        );
+        assert!(subjects.contains(&"parts".to_owned()), "{at}: {subjects:?}");
+    }
+    println!("lost lines: POP3: {refused} errors of {answers} refused answers");
+    assert!(refused > 5, "{refused} of {answers}");
 }

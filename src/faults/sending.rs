@@ -86,11 +86,14 @@ fn many_share_the_sync_of_the_directory() {
     assert_eq!(calls.iter().filter(|(op, _)| *op == Op::Link).count(), 20);
 }
 
-fn send_at_every_call(to: &str, local: &[&str], has_remote: bool) {
+fn send_at_every_call(to: &str, local: &[&str], has_remote: bool, has_unnamed: bool) {
     at_every_call(
         &format!("a message is sent to `{to}`"),
         |fixture, n, fault| {
             let context = format!("{to} {n} {fault:?}");
+            if !has_unnamed {
+                fixture.plan.lack_unnamed();
+            }
             let server = fixture.watched();
             let draft = draft(&server, to);
             fixture.plan.arm(n, fault);
@@ -173,12 +176,16 @@ fn a_send_to_several_places_is_all_or_nothing() {
         "jane@example.com; joe@example.com; far@example.net",
         &local,
         true,
+        true,
     );
 }
 
 #[test]
 fn a_send_to_one_place_is_all_or_nothing() {
-    send_at_every_call("", &["blind@example.com"], false);
+    // Where a file can be made without a name, and where it cannot.
+    for has_unnamed in [true, false] {
+        send_at_every_call("", &["blind@example.com"], false, has_unnamed);
+    }
 }
 
 #[test]

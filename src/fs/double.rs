@@ -41,6 +41,8 @@ struct State {
     struck: bool,
     /// So many octets are read or written by one call at most.
     most: Option<usize>,
+    /// No file can be made without a name.
+    lacks_unnamed: bool,
 }
 
 /// Is shown each call after it was made.
@@ -91,6 +93,15 @@ impl Plan {
 
     pub(super) fn most(&self, len: usize) -> usize {
         self.state().most.map_or(len, |most| most.min(len))
+    }
+
+    /// From now on the file system makes no files without a name, as many do not.
+    pub(crate) fn lack_unnamed(&self) {
+        self.state().lacks_unnamed = true;
+    }
+
+    pub(super) fn has_unnamed(&self) -> bool {
+        !self.state().lacks_unnamed
     }
 
     /// From now on `observer` is shown each call after it was made.

@@ -71,6 +71,21 @@ impl Probe {
         len
     }
 
+    /// Whether files without a name can be made: not everywhere, and a test may say so.
+    #[cfg(test)]
+    pub(super) fn has_unnamed(&self) -> bool {
+        self.0.as_ref().is_none_or(|plan| plan.has_unnamed())
+    }
+
+    #[cfg(not(test))]
+    #[expect(
+        clippy::unused_self,
+        reason = "the form of this method under test uses it"
+    )]
+    pub(super) fn has_unnamed(&self) -> bool {
+        true
+    }
+
     #[cfg(test)]
     fn once<T>(
         &self,

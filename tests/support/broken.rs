@@ -218,3 +218,65 @@ pub(crate) fn altered(server: u16, from: &'static str, to: &'static str) -> u16 
     });
     port
 }
+
+/// Stands before a POP3 server and refuses one of its answers, with all that it says; how many there
+/// were.
+pub(crate) fn refusing_pop3(server: u16, at: usize) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let answers = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+            let (tell, asked) = std::sync::mpsc::channel();
+            // The greeting answers nothing.
+            tell.send(false).unwrap();
+            let (said, mut out) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || {
+                for line in BufReader::new(said).lines().map_while(Result::ok) {
+                    let is_long = ["CAPA", "LIST", "UIDL"].contains(&line.as_str())
+                        || ["TOP ", "RETR"].iter().any(|word| line.starts_with(word));
+                    let _ = tell.send(is_long);
+                    if out.write_all(format!("{line}\r\n").as_bytes()).is_err() {
+                        break;
+                    }
+                }
+                let _ = out.shutdown(std::net::Shutdown::Write);
+            });
+            let answers = Arc::clone(&answers);
+            std::thread::spawn(move || {
+                let _ = answer_pop3(client, server, &asked, &answers, at);
+            });
+        }
+    });
+    (port, count)
+}
+
+fn answer_pop3(
+    mut client: TcpStream,
+    server: TcpStream,
+    asked: &std::sync::mpsc::Receiver<bool>,
+    answers: &AtomicUsize,
+    at: usize,
+) -> std::io::Result<()> {
+    let mut server = BufReader::new(server);
+    let mut line = Vec::new();
+    while server.read_until(b'\n', &mut line)? > 0 {
+        let is_long = asked.recv().unwrap_or(false) && line.starts_with(b"+OK");
+        let is_refused = answers.fetch_add(1, Ordering::Relaxed) == at;
+        match is_refused {
+            true => client.write_all(b"-ERR not now\r\n")?,
+            false => client.write_all(&line)?,
+        }
+        while is_long && line != b".\r\n" {
+            line.clear();
+            server.read_until(b'\n', &mut line)?;
+            if !is_refused {
+                client.write_all(&line)?;
+            }
+        }
+        line.clear();
+    }
+    client.shutdown(std::net::Shutdown::Both)
+}
