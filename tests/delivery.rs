@@ -590,3 +590,57 @@ fn ten_thousand_sends_by_eight_threads_are_all_there_each_once() {
     assert_eq!(messages(&server, "joe@example.com").len(), 1000);
     assert_eq!(root.files("State/locks"), [""; 0]);
 }
+
+#[test]
+fn what_is_over_a_limit_goes_to_badmail_and_says_which() {
+    let root = Root::new();
+    let mut limits = cdonts::Limits::default();
+    (limits.header_section, limits.message, limits.recipients) = (1000, 5000, 2);
+    let server = root
+        .builder()
+        .create_directories()
+        .local_domain("example.com")
+        .pickup_writer(Writer::Renames)
+        .limits(limits)
+        .open()
+        .unwrap();
+    let run = |to: &[&str]| {
+        let lines = to
+            .iter()
+            .map(|to| format!("X-Receiver: {to}@example.com\r\n"));
+        format!("X-Sender: <>\r\n{}", lines.collect::<String>())
+    };
+    let many = vec!["jane"; 200];
+    for (name, text, reason) in [
+        (
+            "header",
+            run(&["jane"]) + &"X-Long: x\r\n".repeat(300) + "\r\ntext\r\n",
+            "header section",
+        ),
+        ("run", run(&many), "header section"),
+        (
+            "large",
+            run(&["jane"]) + "Subject: x\r\n\r\n" + &"text\r\n".repeat(1000),
+            "too large",
+        ),
+        (
+            "many",
+            run(&["jane", "joe", "ann"]) + "\r\ntext\r\n",
+            "too many recipients",
+        ),
+    ] {
+        root.write(&format!("Pickup/{name}.eml"), text);
+        let done = server.deliver_now().unwrap();
+        assert_eq!((done.messages(), done.problems().len()), (0, 0), "{name}");
+        let stem = done.badmail().first().unwrap();
+        let told = std::fs::read_to_string(root.join(format!("Badmail/{stem}.BDR"))).unwrap();
+        assert!(told.contains(reason), "{name}: {told}");
+    }
+    // The null reverse-path is a sender too.
+    root.write(
+        "Pickup/good.eml",
+        run(&["jane"]) + "Subject: good\r\n\r\ntext\r\n",
+    );
+    assert_eq!(server.deliver_now().unwrap().messages(), 1);
+    assert_eq!(only(&server, "jane@example.com").reverse_path(), "");
+}

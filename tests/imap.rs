@@ -194,6 +194,167 @@ fn a_token_goes_by_xoauth2_and_its_refusal_ends() {
 }
 
 #[test]
+fn what_a_server_does_not_take_is_not_tried() {
+    let token = || Credentials::token(WHO, SECRET);
+    let password = || Credentials::password(WHO, SECRET);
+    let ok = "{tag} OK x\r\n";
+    for (steps, who, kind) in [
+        (
+            vec![greeting("AUTH=PLAIN")],
+            token(),
+            ErrorKind::LogonFailed,
+        ),
+        (
+            vec![greeting("LOGINDISABLED")],
+            password(),
+            ErrorKind::LogonFailed,
+        ),
+        // What it can do, it does not say, or refuses to.
+        (
+            vec![say("* OK x\r\n"), answer("CAPABILITY", "{tag} NO no\r\n")],
+            password(),
+            ErrorKind::Refused,
+        ),
+        (
+            vec![say("* OK x\r\n"), hear("CAPABILITY")],
+            password(),
+            ErrorKind::Network,
+        ),
+        (
+            vec![greeting("X"), hear("LOGIN")],
+            password(),
+            ErrorKind::Network,
+        ),
+        (
+            vec![greeting("X"), answer("LOGIN", ok), hear("CAPABILITY")],
+            password(),
+            ErrorKind::Network,
+        ),
+        (
+            vec![
+                greeting("AUTH=PLAIN"),
+                answer("AUTHENTICATE", "+ \r\n"),
+                answer("", ok),
+                hear("CAPABILITY"),
+            ],
+            password(),
+            ErrorKind::Network,
+        ),
+        (
+            vec![
+                greeting("AUTH=PLAIN"),
+                answer(
+                    "AUTHENTICATE",
+                    "{tag} NO [PRIVACYREQUIRED] not in the clear\r\n",
+                ),
+            ],
+            password(),
+            ErrorKind::NotPrivate,
+        ),
+        (
+            vec![
+                greeting("AUTH=PLAIN"),
+                answer("AUTHENTICATE", "* BYE no\r\n"),
+            ],
+            password(),
+            ErrorKind::Network,
+        ),
+        (
+            vec![
+                greeting("AUTH=PLAIN"),
+                answer("AUTHENTICATE", "x9 OK whose\r\n"),
+            ],
+            password(),
+            ErrorKind::Network,
+        ),
+    ] {
+        let context = format!("{steps:?}");
+        let script = Script::new(vec![steps]);
+        let server = MailServer::builder().inbox(imap(&script)).open().unwrap();
+        let error = Session::logon(&server, who).unwrap_err();
+        assert_eq!(error.kind(), kind, "{context}: {error}");
+        assert!(!error.to_string().contains(SECRET));
+        script.finish();
+    }
+}
+
+#[test]
+fn messages_that_go_faster_than_they_are_listed_are_no_list() {
+    let moved = || {
+        vec![
+            examine(60_000, 3),
+            answer(
+                "UID SEARCH 1:50000",
+                "* 1 EXPUNGE\r\n* SEARCH 5\r\n{tag} OK x\r\n",
+            ),
+        ]
+    };
+    let mut steps = begin("X");
+    (0..10).for_each(|_| steps.extend(moved()));
+    // And over another connection, in case it was this one.
+    let script = Script::new(vec![steps.clone(), steps]);
+    let session = log_on(imap(&script)).unwrap();
+    let error = session.inbox().messages().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert!(error.to_string().contains("faster"), "{error}");
+    script.finish();
+}
+
+#[test]
+fn the_newest_are_listed_with_all_when_some_go_meanwhile() {
+    let mut steps = begin("X");
+    steps.extend([
+        examine(2, 3),
+        answer("UID SEARCH", "* 1 EXPUNGE\r\n* SEARCH 7\r\n{tag} OK x\r\n"),
+        examine(1, 3),
+        search(" 7"),
+    ]);
+    steps.extend(heads(&[7]));
+    steps.push(hear("LOGOUT"));
+    let script = Script::new(vec![steps]);
+    let session = log_on(imap(&script)).unwrap();
+    let newest = session.inbox().newest_first().unwrap();
+    assert_eq!(newest.map(Result::unwrap).count(), 1);
+    drop(session);
+    script.finish();
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_deleted() {
+    let state = tempfile::tempdir().unwrap();
+    let script = Script::new(vec![lists("UIDPLUS", vec![hear("LOGOUT")])]);
+    let server = MailServer::builder()
+        .inbox(imap(&script))
+        .state_dir(state.path().join("State"))
+        .open()
+        .unwrap();
+    let session = Session::logon(&server, Credentials::password(WHO, SECRET)).unwrap();
+    let message = only(&session);
+    std::fs::create_dir_all(state.path().join("State")).unwrap();
+    std::fs::write(state.path().join("State/handled"), "in the way").unwrap();
+    let error = message.delete().unwrap_err();
+    assert!(error.to_string().contains("handled"), "{error}");
+    drop((session, server));
+    assert!(!script.finish().iter().any(|line| line.contains("STORE")));
+}
+
+#[test]
+fn what_was_not_asked_is_no_answer() {
+    for said in [
+        "+ go on\r\n{tag} OK x\r\n",
+        "z9 OK of whom\r\n",
+        "* BYE enough\r\n",
+    ] {
+        let script = Script::new(vec![[begin("X"), vec![answer("EXAMINE", said)]].concat()]);
+        let session = log_on(imap(&script)).unwrap();
+        let error = session.inbox().messages().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network, "{said}: {error}");
+        drop(session);
+        script.finish();
+    }
+}
+
+#[test]
 fn names_with_quotes_go_as_they_are() {
     let script = Script::new(vec![vec![
         greeting("X"),
@@ -738,8 +899,8 @@ fn idles(idling: Idling) -> (u16, std::sync::Arc<[std::sync::atomic::AtomicUsize
                         }
                         _ => format!("{tag} OK x\r\n"),
                     };
-                    let _ = out.write_all(said.as_bytes());
-                    if said.contains("BYE") || said.is_empty() {
+                    let _ = out.write_all(said.trim_end_matches("CLOSE").as_bytes());
+                    if said.contains("BYE") || said.ends_with("CLOSE") || said.is_empty() {
                         return;
                     }
                 }
@@ -781,6 +942,10 @@ fn an_idle_is_begun_anew_and_however_it_ends_nobody_waits_for_it() {
             ..good
         },
         Idling { begun: "", ..good },
+        Idling {
+            begun: "+ idling\r\nCLOSE",
+            ..good
+        },
         Idling {
             later: (1, "{tag} NO enough\r\n"),
             ..good

@@ -115,6 +115,9 @@ fn runs_all() -> bool {
     std::env::var("CDONTS_RUNS").is_ok_and(|all| all == "all")
 }
 
+/// What is done with a server.
+type Work<'a> = &'a dyn Fn(&MailServer) -> cdonts::Result<()>;
+
 /// Does something over a line that is gone from each word of the server on, and at last over one
 /// that is not.
 fn at_each_line(
@@ -203,8 +206,7 @@ fn a_log_on_ends_when_the_line_is_gone() {
             _ => Err(error),
         }
     };
-    let works: [(&str, &dyn Fn(&MailServer) -> cdonts::Result<()>); 2] =
-        [("a password", &log_on), ("a token", &by_token)];
+    let works: [(&str, Work<'_>); 2] = [("a password", &log_on), ("a token", &by_token)];
     for (with, work) in works {
         let both = [
             (Security::StartTls, dovecot.imap, dovecot.pop3),

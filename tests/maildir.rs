@@ -350,3 +350,33 @@ fn a_watch_sees_what_is_renamed_into_new() {
             .is_none()
     );
 }
+
+#[test]
+fn a_place_that_cannot_be_a_mailbox_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("Maildir");
+    for name in ["new", "cur", "tmp"] {
+        std::fs::create_dir_all(path.join(name)).unwrap();
+    }
+    let open = |maildir: Maildir| {
+        let server = MailServer::builder().inbox(maildir).open().unwrap();
+        Session::logon_smtp(&server, "", "ann@example.com").map(drop)
+    };
+    let own = || Maildir::of("ann@example.com", &path);
+    open(own().durable(false).group_shared(true)).unwrap();
+    for (maildir, kind) in [
+        (Maildir::of("no address", &path), ErrorKind::InvalidAddress),
+        (own().folder("a//b"), ErrorKind::InvalidValue),
+        (own().folder("a.b"), ErrorKind::InvalidValue),
+        (own().folder("../up"), ErrorKind::InvalidValue),
+        (own().folder("none"), ErrorKind::PathNotFound),
+        (
+            Maildir::of("ann@example.com", dir.path()),
+            ErrorKind::Configuration,
+        ),
+    ] {
+        let told = format!("{maildir:?}");
+        let error = open(maildir).unwrap_err();
+        assert_eq!(error.kind(), kind, "{told}: {error}");
+    }
+}

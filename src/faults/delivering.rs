@@ -98,3 +98,53 @@ fn recovery_may_die_too() {
         }
     }
 }
+
+/// Somebody writes into the file while it is taken: it goes back, and nothing of it is sent.
+#[test]
+fn a_file_that_changes_while_it_is_taken_is_not_sent_by_halves() {
+    use crate::fs::Op;
+    let (good, bad) = (FOREIGN, "no message at all");
+    let elsewhere = "X-Sender: a@example.com\r\nX-Receiver: far@example.org\r\n\r\nx\r\n";
+    for (content, at, then, is_gone) in [
+        // When it is claimed, and when its copies are made.
+        (good, "claim", FOREIGN, false),
+        (good, "drop", FOREIGN, false),
+        (good, "claim", elsewhere, true),
+        (bad, "claim", bad, false),
+        (bad, "badmail", bad, false),
+    ] {
+        let context = format!("{at} {content:.8} {then:.20}");
+        let fixture = Fixture::new();
+        let server = fixture.watched();
+        fixture.write("Pickup/a.eml", content);
+        let mut is_first = true;
+        fixture.plan.observe(move |op, path| {
+            let folder = path.parent().unwrap_or(path);
+            let is_there = match at {
+                "claim" => op == Op::Rename && folder.ends_with("claim"),
+                folder_name => op == Op::Create && folder.ends_with(folder_name),
+            };
+            if is_there && std::mem::take(&mut is_first) {
+                let claim = folder.parent().unwrap().join("claim/a.eml");
+                let more = if then == elsewhere {
+                    String::new()
+                } else {
+                    content.to_owned()
+                };
+                std::fs::write(claim, more + then).unwrap();
+            }
+        });
+        let done = server.deliver_now().unwrap();
+        assert_eq!((done.messages(), done.badmail().len()), (0, 0), "{context}");
+        assert_eq!(fixture.files("Pickup"), ["a.eml"], "{context}");
+        assert_eq!(fixture.files("Drop"), [""; 0], "{context}");
+        fixture.assert_state_is_clean(&context);
+        // It is taken the next time, as it is then.
+        let done = fixture.restarted().deliver_now().unwrap();
+        assert_eq!(
+            done.messages() + done.badmail().len(),
+            usize::from(!is_gone),
+            "{context}"
+        );
+    }
+}

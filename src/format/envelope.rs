@@ -182,6 +182,9 @@ impl Run {
 
     /// Exim names a recipient of two commands twice.
     fn without_doubles(mut self) -> Self {
+        if self.recipients.len() < 2 {
+            return self;
+        }
         let mut seen = HashSet::new();
         self.recipients
             .retain(|address| seen.insert(address.clone()));
@@ -193,6 +196,10 @@ impl Run {
 ///
 /// Exchange writes parameters behind the bracket, .NET a display name before it.
 fn address_of(value: &[u8]) -> Vec<u8> {
+    let is_more = |byte: &u8| matches!(byte, b'<' | b'>' | b'(' | b')' | b'"');
+    if !value.iter().any(is_more) {
+        return fields::trim(value).to_vec();
+    }
     let mut start = None;
     let mut plain = Vec::new();
     let mut comments = 0u32;

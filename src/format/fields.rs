@@ -45,15 +45,23 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 pub(crate) fn without_controls(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.replace(|c: char| c.is_control(), " ")
 }
 
 /// Undoes the folds: only the line ends go, the white space stays.
 pub(crate) fn unfold(raw: &[u8]) -> Vec<u8> {
-    raw.iter()
-        .copied()
-        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-        .collect()
+    let mut value = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(end) = memchr::memchr2(b'\r', b'\n', rest) {
+        let (before, after) = rest.split_at(end);
+        value.extend_from_slice(before);
+        rest = after.get(1..).unwrap_or_default();
+    }
+    value.extend_from_slice(rest);
+    value
 }
 
 /// A line of a header section with the lines that continue it.

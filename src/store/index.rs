@@ -36,7 +36,7 @@ pub(super) use known::{Known, Names, Seen};
 pub(super) use meta::Look;
 use read::Reader;
 pub(crate) use row::Rows;
-pub(super) use row::{Encoded, Order, Row, name_bytes, os_name};
+pub(super) use row::{Order, Row, name_bytes, os_name, seen};
 pub(super) use sorter::Sorter;
 pub(super) use write::Writing;
 

@@ -109,7 +109,7 @@ pub struct LogOn<'a> {
     pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) limits: &'a Limits,
     #[cfg_attr(
-        not(any(feature = "pop3", feature = "imap")),
+        not(any(feature = "pop3", feature = "imap", feature = "maildir")),
         expect(dead_code, reason = "for those")
     )]
     pub(crate) state: &'a Arc<State>,

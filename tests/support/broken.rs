@@ -203,9 +203,10 @@ pub(crate) fn altered(server: u16, from: &'static str, to: &'static str) -> u16 
                     (client, BufReader::new(server), Vec::new());
                 while let Ok(1..) = server.read_until(b'\n', &mut line) {
                     let text = String::from_utf8_lossy(&line);
-                    let said = match text.contains(" FETCH (") {
-                        true => text.replace(from, to).into_bytes(),
-                        false => line.clone(),
+                    let said = if text.contains(" FETCH (") {
+                        text.replace(from, to).into_bytes()
+                    } else {
+                        line.clone()
                     };
                     if client.write_all(&said).is_err() {
                         break;
@@ -265,10 +266,12 @@ fn answer_pop3(
     while server.read_until(b'\n', &mut line)? > 0 {
         let is_long = asked.recv().unwrap_or(false) && line.starts_with(b"+OK");
         let is_refused = answers.fetch_add(1, Ordering::Relaxed) == at;
-        match is_refused {
-            true => client.write_all(b"-ERR not now\r\n")?,
-            false => client.write_all(&line)?,
-        }
+        let said: &[u8] = if is_refused {
+            b"-ERR not now\r\n"
+        } else {
+            &line
+        };
+        client.write_all(said)?;
         while is_long && line != b".\r\n" {
             line.clear();
             server.read_until(b'\n', &mut line)?;

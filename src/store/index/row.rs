@@ -41,48 +41,25 @@ pub(in crate::store) struct Row {
     pub(in crate::store) marks: Option<[u8; 16]>,
 }
 
-/// A row as it is written, and the hash over it.
-pub(in crate::store) struct Encoded {
-    key: Vec<u8>,
-    value: Vec<u8>,
-    check: u64,
-}
-
-impl Encoded {
-    #[cfg(test)]
-    pub(super) fn of_bytes(key: Vec<u8>, value: Vec<u8>, check: u64) -> Self {
-        Self { key, value, check }
-    }
-
-    /// The same row in the look of another number.
-    pub(in crate::store) fn move_to(&mut self, index: &Opened, look: u32) {
-        let look = look.to_be_bytes();
-        match self.key.get_mut(LOOK) {
-            Some(old) if *old != look => old.copy_from_slice(&look),
-            _ => return,
-        }
-        seal(index, self);
-    }
-
-    /// Where the file of that hash stands.
-    pub(in crate::store) fn seen(&self, hash: u64) -> Option<Seen> {
-        Some(Seen {
-            hash,
-            mailbox: mailbox(&self.key)?,
-            order: order(&self.key)?,
-        })
-    }
-}
-
-/// Puts the checksum into its place.
-fn seal(index: &Opened, row: &mut Encoded) {
-    let Some((sum, rest)) = row.value.split_at_mut_checked(4) else {
-        return;
+/// Puts the checksum into its place; returns the hash.
+fn seal(index: &Opened, key: &[u8], value: &mut [u8]) -> u64 {
+    let Some((sum, rest)) = value.split_at_mut_checked(4) else {
+        return 0;
     };
-    row.check = index.hash(&[&row.key, rest]);
-    if let Some(check) = row.check.to_le_bytes().get(..4) {
+    let check = index.hash(&[key, rest]);
+    if let Some(check) = check.to_le_bytes().get(..4) {
         sum.copy_from_slice(check);
     }
+    check
+}
+
+/// Where the file of that hash stands, by the key of its row.
+pub(in crate::store) fn seen(key: &[u8], hash: u64) -> Option<Seen> {
+    Some(Seen {
+        hash,
+        mailbox: mailbox(key)?,
+        order: order(key)?,
+    })
 }
 
 /// A file name as it is kept; `None` where it cannot be.
@@ -116,12 +93,15 @@ pub(super) const PREFIX: usize = 8 + 4 + 8;
 const LOOK: Range<usize> = 8..12;
 
 pub(super) fn prefix(mailbox: u64, order: Order) -> Vec<u8> {
-    // With room for a name.
-    let mut key = Vec::with_capacity(96);
+    let mut key = Vec::with_capacity(PREFIX);
+    put_prefix(&mut key, mailbox, order);
+    key
+}
+
+fn put_prefix(key: &mut Vec<u8>, mailbox: u64, order: Order) {
     key.extend_from_slice(&mailbox.to_be_bytes());
     key.extend_from_slice(&order.look.to_be_bytes());
     key.extend_from_slice(&order.time.to_be_bytes());
-    key
 }
 
 /// What of a key tells the order alone.
@@ -173,21 +153,37 @@ mod flag {
 }
 
 impl Row {
-    /// The key and the value of the row in the box of an address.
+    /// Puts the row in the box of an address behind other rows; `None` if it cannot be held.
     pub(in crate::store) fn encode(
         &self,
         index: &Opened,
         mailbox: u64,
         order: Order,
-    ) -> Option<Encoded> {
+        rows: &mut Rows,
+    ) -> Option<()> {
+        let start = rows.bytes.len();
+        let Some(at) = self.put(mailbox, order, &mut rows.bytes) else {
+            rows.bytes.truncate(start);
+            return None;
+        };
+        let row = rows.bytes.get_mut(start..)?;
+        let (key, value) = row.split_at_mut_checked(at - start)?;
+        rows.checks.push(seal(index, key, value));
+        rows.ends.push((at, rows.bytes.len()));
+        Some(())
+    }
+
+    /// Writes key and value; returns where the value begins.
+    fn put(&self, mailbox: u64, order: Order, bytes: &mut Vec<u8>) -> Option<usize> {
         let Entry {
             place,
             name,
             stamp,
             summary,
         } = &self.entry;
-        let mut key = prefix(mailbox, order);
-        key.extend_from_slice(name_bytes(name)?);
+        put_prefix(bytes, mailbox, order);
+        bytes.extend_from_slice(name_bytes(name)?);
+        let at = bytes.len();
         let of_file = stamp.modified();
         let received = summary.received.filter(|time| *time != of_file);
         let same_path = summary.reverse_path == summary.sender.address;
@@ -203,19 +199,18 @@ impl Row {
             .map(|(_, flag)| flag)
             .sum();
         // Room for the checksum.
-        let mut value = Vec::with_capacity(192);
-        value.extend_from_slice(&[0, 0, 0, 0, place.number(), flags]);
-        put_number(&mut value, stamp.size);
-        put_number(&mut value, stamp.inode);
-        put_number(&mut value, stamp.size.checked_sub(summary.size)?);
+        bytes.extend_from_slice(&[0, 0, 0, 0, place.number(), flags]);
+        put_number(bytes, stamp.size);
+        put_number(bytes, stamp.inode);
+        put_number(bytes, stamp.size.checked_sub(summary.size)?);
         if let Some(time) = received {
             let (negative, distance) = match time.duration_since(SystemTime::UNIX_EPOCH) {
                 Ok(after) => (0, after),
                 Err(before) => (1, before.duration()),
             };
-            put_number(&mut value, distance.as_secs() << 1 | negative);
+            put_number(bytes, distance.as_secs() << 1 | negative);
         }
-        value.extend(self.marks.iter().flatten());
+        bytes.extend(self.marks.iter().flatten());
         let path = if same_path { "" } else { &summary.reverse_path };
         for text in [
             &summary.sender.name,
@@ -224,16 +219,10 @@ impl Row {
             path,
             &summary.delivered_to,
         ] {
-            put_number(&mut value, text.len() as u64);
-            value.extend_from_slice(text.as_bytes());
+            put_number(bytes, text.len() as u64);
+            bytes.extend_from_slice(text.as_bytes());
         }
-        let mut row = Encoded {
-            key,
-            value,
-            check: 0,
-        };
-        seal(index, &mut row);
-        Some(row)
+        Some(at)
     }
 
     pub(in crate::store) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
@@ -347,15 +336,45 @@ impl Rows {
     pub(super) fn in_order(&self) -> impl Iterator<Item = (&[u8], &[u8], u64)> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.sort_unstable_by_key(|&index| self.raw(index).map(|(key, _)| key));
-        order.into_iter().filter_map(|index| {
-            let (key, value) = self.raw(index)?;
-            Some((key, value, *self.checks.get(index)?))
-        })
+        order.into_iter().filter_map(|index| self.checked(index))
     }
 
-    pub(in crate::store) fn push_encoded(&mut self, row: &Encoded) {
-        self.push(&row.key, &row.value);
-        self.checks.push(row.check);
+    /// A row to be written, and the hash over it.
+    pub(in crate::store) fn checked(&self, index: usize) -> Option<(&[u8], &[u8], u64)> {
+        let (key, value) = self.raw(index)?;
+        Some((key, value, *self.checks.get(index)?))
+    }
+
+    pub(in crate::store) fn push_checked(&mut self, key: &[u8], value: &[u8], check: u64) {
+        self.push(key, value);
+        self.checks.push(check);
+    }
+
+    /// Keeps only so many rows, the first ones.
+    pub(in crate::store) fn truncate(&mut self, len: usize) {
+        self.ends.truncate(len);
+        self.checks.truncate(len);
+        self.bytes
+            .truncate(self.ends.last().map_or(0, |&(_, end)| end));
+    }
+
+    /// Moves all rows, which are to be written, into the look of another number.
+    pub(in crate::store) fn move_to(&mut self, index: &Opened, look: u32) {
+        let look = look.to_be_bytes();
+        let mut start = 0;
+        for (&(at, end), check) in self.ends.iter().zip(&mut self.checks) {
+            let row = self.bytes.get_mut(start..end).unwrap_or_default();
+            start = end;
+            let Some((key, value)) = row.split_at_mut_checked(at.saturating_sub(end - row.len()))
+            else {
+                return;
+            };
+            match key.get_mut(LOOK) {
+                Some(old) if *old != look => old.copy_from_slice(&look),
+                _ => return,
+            }
+            *check = seal(index, key, value);
+        }
     }
 
     pub(in crate::store) fn push(&mut self, key: &[u8], value: &[u8]) {
@@ -438,6 +457,33 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_move_to_another_look_are_as_if_made_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
+        let index = Index::default().open(&dir, b"test", false).unwrap();
+        let of_look = |look| {
+            let mut rows = Rows::default();
+            for sender in ["", "sam@example.net", "a@b"] {
+                let row = Row {
+                    entry: entry(sender, None),
+                    marks: None,
+                };
+                let order = Order::new(look, row.entry.stamp.modified).unwrap();
+                row.encode(&index, 9, order, &mut rows).unwrap();
+            }
+            rows
+        };
+        let (mut moved, made) = (of_look(3), of_look(70_000));
+        moved.move_to(&index, 3);
+        assert_ne!(moved.bytes, made.bytes);
+        moved.move_to(&index, 70_000);
+        assert_eq!(
+            (moved.bytes, moved.ends, moved.checks),
+            (made.bytes, made.ends, made.checks)
+        );
+    }
+
+    #[test]
     fn a_row_is_read_whole_or_not_at_all() {
         let root = tempfile::tempdir().unwrap();
         let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
@@ -454,7 +500,10 @@ mod tests {
         for (entry, marks) in rows {
             let row = Row { entry, marks };
             let order = Order::new(3, row.entry.stamp.modified).unwrap();
-            let Encoded { key, value, .. } = row.encode(&index, 9, order).unwrap();
+            let mut rows = Rows::default();
+            row.encode(&index, 9, order, &mut rows).unwrap();
+            let (key, value, _) = rows.checked(0).unwrap();
+            let (key, value) = (key.to_vec(), value.to_vec());
             let read = Row::decode(&key, &value).unwrap();
             assert_eq!(format!("{read:?}"), format!("{row:?}"));
             assert!(check(&index, &key, &value).is_some());
@@ -487,7 +536,9 @@ mod tests {
             marks: None,
         };
         larger.entry.summary.size = 70_001;
-        assert!(larger.encode(&index, 9, Order::default()).is_none());
+        let mut rows = Rows::default();
+        let held = larger.encode(&index, 9, Order::default(), &mut rows);
+        assert_eq!((held, rows.len(), rows.size()), (None, 0, 0));
         assert_eq!(Order::new(1, i128::MAX), None);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::ops::Range;
 
-use super::{Encoded, Fault, Rows};
+use super::{Fault, Rows};
 use crate::fs::{Dir, File, NewFile};
 use crate::state::scratch_file;
 
@@ -27,8 +27,8 @@ pub(in crate::store) struct Sorter {
 }
 
 impl Sorter {
-    pub(in crate::store) fn push(&mut self, row: &Encoded) {
-        self.held.push_encoded(row);
+    pub(in crate::store) fn push(&mut self, (key, value, check): (&[u8], &[u8], u64)) {
+        self.held.push_checked(key, value, check);
     }
 
     pub(in crate::store) fn is_full(&self) -> bool {
@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_disk_that_fails_loses_no_row_silently() {
-        let rows = |most: usize| (0..most).map(|at| Encoded::of_bytes(vec![0, 7], vec![3; at], 9));
+        let value = [3; 400];
+        let rows = |most: usize| (0..most).map(|at| (&[0, 7][..], &value[..at], 9));
         let mut runs = 0;
         for n in 0.. {
             let root = place();
@@ -189,10 +190,10 @@ mod tests {
                 let (mut sorter, mut count) = (Sorter::default(), 0);
                 for _ in 0..2 {
                     // More than is written at once.
-                    rows(400).for_each(|row| sorter.push(&row));
+                    rows(400).for_each(|row| sorter.push(row));
                     sorter.spill(&dir)?;
                 }
-                rows(3).for_each(|row| sorter.push(&row));
+                rows(3).for_each(|row| sorter.push(row));
                 sorter.each(&dir, |_, _, _| {
                     count += 1;
                     Ok(())
@@ -220,7 +221,7 @@ mod tests {
         let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
         for spills in [false, true] {
             let mut sorter = Sorter::default();
-            sorter.push(&Encoded::of_bytes(vec![1], vec![2], 3));
+            sorter.push((&[1], &[2], 3));
             if spills {
                 sorter.spill(&dir).unwrap();
             }
@@ -240,7 +241,7 @@ mod tests {
             let (mut sorter, mut expected) = (Sorter::default(), Vec::new());
             for (at, key) in keys.iter().enumerate() {
                 let value = vec![7; at];
-                sorter.push(&Encoded::of_bytes(key.clone(), value.clone(), at as u64));
+                sorter.push((key, &value, at as u64));
                 expected.push((key.clone(), value, at as u64));
                 if spills.contains(&at) {
                     sorter.spill(&dir).unwrap();

@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, Problem, Result};
 use crate::fs::Stamp;
 use crate::store::by_index::mailbox;
 use crate::store::drop::{DropStore, Place};
-use crate::store::index::{Encoded, Opened, Order, Row};
+use crate::store::index::{Opened, Order, Row, Rows};
 use crate::store::marks::{self, Marked};
 use crate::store::origin::OpenedEntry;
 use crate::store::scan::Whose;
@@ -24,8 +24,8 @@ pub(super) struct New {
 
 /// What a new file is.
 pub(super) enum Judged {
-    /// The rows of its addresses.
-    Rows(Vec<Encoded>),
+    /// So many rows of its addresses, behind those of the files before it.
+    Rows(usize),
     /// Not to be judged now, perhaps with a reason that its owner must know.
     Pending(Option<Problem>),
     /// No message, or none any more.
@@ -42,6 +42,8 @@ pub(super) struct Judge<'a> {
     number: u32,
     /// Marks that fit no file under their name.
     pub(super) misfits: HashSet<String>,
+    /// The rows of the files that were judged.
+    pub(super) rows: Rows,
     /// Where the beginning of each file is read into.
     head: Vec<u8>,
 }
@@ -59,6 +61,7 @@ impl<'a> Judge<'a> {
             marked,
             number,
             misfits: HashSet::new(),
+            rows: Rows::default(),
             head: Vec::new(),
         }
     }
@@ -85,7 +88,7 @@ impl<'a> Judge<'a> {
             store.finish_removal(place, &name, &opened);
             return Ok(Judged::Nothing);
         }
-        let rows = self.rows(place, &name, &mut opened)?;
+        let rows = self.put_rows(place, &name, &mut opened)?;
         self.head = opened.head;
         if let Some(rows) = rows {
             return Ok(Judged::Rows(rows));
@@ -94,13 +97,28 @@ impl<'a> Judge<'a> {
         Ok(Judged::Pending(Some(Problem::new(text))))
     }
 
-    /// A row for each address of a file; `None` if the index cannot hold them.
-    fn rows(
-        &self,
+    /// Puts a row for each address of a file; how many they are, and `None` if the index cannot
+    /// hold them.
+    fn put_rows(
+        &mut self,
         place: Place,
         name: &OsStr,
         opened: &mut OpenedEntry,
-    ) -> Result<Option<Vec<Encoded>>> {
+    ) -> Result<Option<usize>> {
+        let before = self.rows.len();
+        let put = self.try_put_rows(place, name, opened);
+        if !matches!(put, Ok(Some(_))) {
+            self.rows.truncate(before);
+        }
+        put
+    }
+
+    fn try_put_rows(
+        &mut self,
+        place: Place,
+        name: &OsStr,
+        opened: &mut OpenedEntry,
+    ) -> Result<Option<usize>> {
         let store = self.store;
         let mut keys: Vec<String> = store.keys(&opened.run).collect();
         keys.sort_unstable();
@@ -117,16 +135,18 @@ impl<'a> Judge<'a> {
             [] => vec![None],
             keys => keys.iter().map(|key| Some(key.as_str())).collect(),
         };
-        let mut rows = Vec::with_capacity(readers.len());
-        for reader in readers {
+        for reader in &readers {
             let whose = reader.map_or(Whose::Nobody, Whose::Address);
-            let entry = store.entry(place, name, opened, reader)?;
+            let entry = store.entry(place, name, opened, *reader)?;
             let row = Row { entry, marks };
-            match row.encode(self.index, mailbox(self.index, whose), order) {
-                Some(row) => rows.push(row),
-                None => return Ok(None),
+            let mailbox = mailbox(self.index, whose);
+            if row
+                .encode(self.index, mailbox, order, &mut self.rows)
+                .is_none()
+            {
+                return Ok(None);
             }
         }
-        Ok(Some(rows))
+        Ok(Some(readers.len()))
     }
 }

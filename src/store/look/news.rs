@@ -9,7 +9,7 @@ use super::Looking;
 use super::judge::{Judge, Judged, New};
 use crate::error::{Error, Problem};
 use crate::fs::Kind;
-use crate::store::index::{Encoded, Stop, name_bytes};
+use crate::store::index::{Rows, Stop, name_bytes, seen};
 use crate::store::settle::{Verdict, Writer};
 
 /// So few new files are read by one thread.
@@ -42,6 +42,8 @@ type Job = (usize, Arc<Vec<New>>);
 /// What some names are, in their order, and the marks that fit none of them.
 struct Found {
     judged: Vec<Judged>,
+    /// Their rows.
+    rows: Rows,
     misfits: HashSet<String>,
 }
 
@@ -117,8 +119,12 @@ fn work_off(jobs: &Mutex<Receiver<Job>>, results: &Sender<(usize, Found)>, mut j
     let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok((number, names)) = next() {
         let judged = names.iter().map(|new| judge.judge(new)).collect();
-        let misfits = std::mem::take(&mut judge.misfits);
-        if results.send((number, Found { judged, misfits })).is_err() {
+        let found = Found {
+            judged,
+            rows: std::mem::take(&mut judge.rows),
+            misfits: std::mem::take(&mut judge.misfits),
+        };
+        if results.send((number, found)).is_err() {
             return;
         }
     }
@@ -170,7 +176,7 @@ impl<'a> Looking<'a> {
     fn take_found(&mut self, all: Vec<(Arc<Vec<New>>, Found)>) -> Result<(), Stop> {
         for (names, found) in all {
             self.misfits.extend(found.misfits);
-            self.take_in(&names, found.judged)?;
+            self.take_in(&names, found.judged, found.rows)?;
         }
         Ok(())
     }
@@ -188,7 +194,7 @@ impl<'a> Looking<'a> {
         let mut judge = self.judging();
         let judged = names.iter().map(|new| judge.judge(new)).collect();
         self.misfits.extend(judge.misfits);
-        self.take_in(names, judged)
+        self.take_in(names, judged, judge.rows)
     }
 
     /// The name if its file is complete; otherwise it is kept for later.
@@ -250,38 +256,41 @@ impl<'a> Looking<'a> {
     }
 
     /// Takes in what some names are.
-    fn take_in(&mut self, names: &[New], judged: Vec<Judged>) -> Result<(), Stop> {
-        let mut files = Vec::new();
+    fn take_in(&mut self, names: &[New], judged: Vec<Judged>, rows: Rows) -> Result<(), Stop> {
+        let mut files = Vec::with_capacity(names.len());
         for (new, judged) in names.iter().zip(judged) {
             match judged {
-                Judged::Rows(rows) => files.push((new, rows)),
+                Judged::Rows(count) => files.push((new.hash, count)),
                 Judged::Pending(problem) => self.leave(new, problem),
                 Judged::Nothing => {}
             }
         }
         if !files.is_empty() {
-            self.add(files)?;
+            self.add(&files, rows)?;
         }
         self.progress.read += names.len() as u64;
         self.store.rules.progress.tell(self.progress);
         Ok(())
     }
 
-    fn add(&mut self, files: Vec<(&New, Vec<Encoded>)>) -> Result<(), Stop> {
+    /// Adds the rows of files: so many of each.
+    fn add(&mut self, files: &[(u64, usize)], mut rows: Rows) -> Result<(), Stop> {
         self.begin()?;
         let (Some(known), Some(writing)) = (&mut self.known, &mut self.writing) else {
             return Ok(());
         };
-        let mut came = Vec::with_capacity(files.len());
-        for (new, rows) in files {
-            if self.is_contested && !known.of(new.hash).is_empty() {
+        rows.move_to(self.index, self.number);
+        let mut came = Vec::with_capacity(rows.len());
+        let mut next = 0..0;
+        for &(hash, count) in files {
+            next = next.end..next.end + count;
+            if self.is_contested && !known.of(hash).is_empty() {
                 // Another process was faster.
                 continue;
             }
-            for mut row in rows {
-                row.move_to(self.index, self.number);
-                came.extend(row.seen(new.hash));
-                self.rows.push(&row);
+            for row in next.clone().filter_map(|at| rows.checked(at)) {
+                came.extend(seen(row.0, hash));
+                self.rows.push(row);
             }
         }
         known.add(came);
