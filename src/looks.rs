@@ -60,7 +60,7 @@ impl Fixture {
     }
 
     /// Makes the drop look as if nothing had happened in it for a while.
-    fn rest(&self, seconds: u64) {
+    pub(crate) fn rest(&self, seconds: u64) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
         File::open(self.drop_dir())
             .unwrap()

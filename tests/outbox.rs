@@ -798,3 +798,26 @@ fn many_messages_are_sent_together_each_with_its_own_answer() {
     );
     assert!(outbox.send_all([]).is_empty());
 }
+
+#[test]
+fn too_many_recipients_and_those_who_cannot_be_reached_are_told() {
+    let root = Root::new();
+    let mut limits = cdonts::Limits::default();
+    limits.recipients = 2;
+    let server = root.builder().limits(limits).open().unwrap();
+    let mail = || NewMail::new(&server).from("a@example.com").body("x");
+    let three = mail().to("b@example.net; c@example.net; d@example.net");
+    let error = three.send().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    mail().to("b@example.net; c@example.net").send().unwrap();
+    // Without a Pickup, a queue or a relay there is no way to other domains.
+    let server = MailServer::builder()
+        .drop_dir(root.join("Drop"), cdonts::Profile::IisDrop)
+        .state_dir(root.join("Own"))
+        .local_domain("example.com")
+        .open()
+        .unwrap();
+    let mail = NewMail::new(&server).from("a@example.com").body("x");
+    let error = mail.to("far@example.net").send().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+}

@@ -312,6 +312,114 @@ fn a_token_goes_by_xoauth2_and_its_refusal_ends() {
 }
 
 #[test]
+fn what_a_server_does_not_take_is_not_tried() {
+    let capa = |lines: &str| answer("CAPA", &format!("+OK\r\n{lines}.\r\n"));
+    let password = |secret: &str| Credentials::password(WHO, secret);
+    let hello = || say("+OK hello\r\n");
+    for (steps, who, kind) in [
+        (
+            vec![hello(), capa("SASL PLAIN\r\n")],
+            Credentials::token(WHO, SECRET),
+            ErrorKind::LogonFailed,
+        ),
+        (
+            vec![hello(), capa("SASL PLAIN\r\n")],
+            password("a\0b"),
+            ErrorKind::InvalidValue,
+        ),
+        (
+            vec![
+                hello(),
+                capa("UIDL\r\n"),
+                answer("USER", "-ERR [AUTH] who\r\n"),
+            ],
+            password(SECRET),
+            ErrorKind::LogonFailed,
+        ),
+        (
+            vec![hello(), capa("UIDL\r\n"), hear("USER")],
+            password(SECRET),
+            ErrorKind::Network,
+        ),
+        (
+            vec![hello(), capa("SASL PLAIN\r\n"), hear("AUTH PLAIN")],
+            password(SECRET),
+            ErrorKind::Network,
+        ),
+        (
+            vec![hello(), hear("CAPA")],
+            password(SECRET),
+            ErrorKind::Network,
+        ),
+    ] {
+        let context = format!("{steps:?}");
+        let script = Script::new(vec![steps]);
+        let server = MailServer::builder().inbox(pop3(&script)).open().unwrap();
+        let error = Session::logon(&server, who).unwrap_err();
+        assert_eq!(error.kind(), kind, "{context}: {error}");
+        assert!(!error.to_string().contains(SECRET));
+        script.finish();
+    }
+}
+
+#[test]
+fn a_list_that_is_none_is_no_empty_inbox() {
+    let ids = || answer("UIDL", "+OK\r\n1 a\r\n.\r\n");
+    let stat = |said: &str| answer("STAT", said);
+    for more in [
+        vec![stat("+OK many\r\n")],
+        vec![stat("+OK\r\n")],
+        vec![stat("-ERR [SYS/TEMP] later\r\n")],
+        vec![stat("+OK 1 9\r\n"), answer("UIDL", "+OK\r\none a\r\n.\r\n")],
+        vec![
+            stat("+OK 1 9\r\n"),
+            ids(),
+            answer("LIST", "+OK\r\nx 9\r\n.\r\n"),
+        ],
+        vec![stat("+OK 1 9\r\n"), ids(), answer("LIST", "-ERR no\r\n")],
+        vec![stat("+OK 1 9\r\n"), ids(), hear("LIST")],
+    ] {
+        let context = format!("{more:?}");
+        let session = || [begin("TOP\r\nUIDL\r\n"), more.clone()].concat();
+        // Once more over another connection, in case it was this one.
+        let script = Script::new(vec![only_log_on(), session(), session()]);
+        let inbox = log_on(pop3(&script)).unwrap().inbox();
+        match inbox.messages() {
+            // A size that is not told is none.
+            Ok(messages) => {
+                assert_eq!(messages.len() + messages.unreadable(), 1, "{context}");
+            }
+            Err(error) => {
+                let known = [ErrorKind::Network, ErrorKind::Refused];
+                assert!(known.contains(&error.kind()), "{context}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_deleted() {
+    let state = tempfile::tempdir().unwrap();
+    let script = Script::new(vec![
+        only_log_on(),
+        lists("1 a\r\n", "1 9\r\n", vec![top(), size(), hear("QUIT")]),
+    ]);
+    let server = MailServer::builder()
+        .inbox(pop3(&script))
+        .state_dir(state.path().join("State"))
+        .open()
+        .unwrap();
+    let session = Session::logon(&server, Credentials::password(WHO, SECRET)).unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    std::fs::create_dir_all(state.path().join("State")).unwrap();
+    std::fs::write(state.path().join("State/handled"), "in the way").unwrap();
+    let error = message.delete().unwrap_err();
+    assert!(error.to_string().contains("handled"), "{error}");
+    drop((session, server));
+    assert!(!script.finish().iter().any(|line| line.contains("DELE")));
+}
+
+#[test]
 fn no_size_of_a_list_is_believed() {
     let script = Script::new(vec![
         only_log_on(),

@@ -789,3 +789,67 @@ fn a_queue_needs_no_pickup_and_survives_a_clock_that_was_ahead() {
     server.deliver_now().unwrap();
     assert_eq!((relay.got().len(), server.counts().relayed), (2, 2));
 }
+
+#[test]
+fn a_destination_that_has_no_way_any_more_is_waited_for() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    let to = "joe@example.net";
+    send(&builder(&root, &relay, &hand).open().unwrap(), &[to]);
+    let elsewhere = root
+        .builder()
+        .local_domain("example.com")
+        .route("example.info", relay.clone())
+        .open()
+        .unwrap();
+    assert_eq!(elsewhere.deliver_now().unwrap().problems(), []);
+    let queue = elsewhere.queue().unwrap();
+    assert!(
+        queue[0].last_reply(to).contains("no relay leads"),
+        "{queue:?}"
+    );
+    drop(queue);
+    drop(elsewhere);
+    hand.move_on(60);
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    assert_eq!(server.deliver_now().unwrap().problems(), []);
+    assert_eq!(relay.got().len(), 1);
+}
+
+#[test]
+fn a_state_in_which_nobody_waits_is_the_end_of_its_message() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    relay.answer("joe@example.net", deferred());
+    relay.answer("audit@example.org", deferred());
+    send(&server, &["joe@example.net"]);
+    server.deliver_now().unwrap();
+    let names = root.files("Queue");
+    let state = names.iter().find(|name| name.contains(".state")).unwrap();
+    let state = root.join(format!("Queue/{state}"));
+    let whole = std::fs::read_to_string(&state).unwrap();
+    // It is read whole or not at all, and what is not understood is never sent.
+    for cut in [
+        "cdonts queue 2\nend\n",
+        "cdonts queue 1\nqueued x\nend\n",
+        "to a\nend\n",
+        "",
+    ] {
+        std::fs::write(&state, cut).unwrap();
+        hand.move_on(600);
+        assert_eq!(server.deliver_now().unwrap().problems().len(), 1, "{cut}");
+    }
+    let odd = whole.replace("to joe", "for joe");
+    std::fs::write(&state, odd).unwrap();
+    assert_eq!(server.deliver_now().unwrap().problems().len(), 1);
+    assert_eq!(relay.got().len(), 1);
+    // All have it: only its removal was left.
+    let none: String = whole
+        .lines()
+        .filter(|line| !line.starts_with("to "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(&state, none).unwrap();
+    hand.move_on(600);
+    assert_eq!(server.deliver_now().unwrap().problems(), []);
+    assert_eq!((relay.got().len(), root.files("Queue").len()), (1, 0));
+}

@@ -1132,3 +1132,54 @@ fn an_outbox_says_what_is_wrong_with_tls() {
     assert!(cleartext.to_string().contains("StartTls"), "{cleartext}");
     served.join().unwrap();
 }
+
+#[test]
+fn an_answer_in_the_middle_of_the_envelope_is_of_its_recipient_or_ends_the_dialogue() {
+    for (at, said, reason) in [
+        ("MAIL", "421 4.3.2 closing\r\n", "421"),
+        ("MAIL", "354 go on\r\n", "no answer"),
+        ("RCPT", "421 4.3.2 closing\r\n", "421"),
+        ("RCPT", "354 go on\r\n", "354 is no answer to RCPT"),
+        ("DATA", "451 4.3.0 later\r\n", "451"),
+        ("DATA", "250 2.0.0 ok\r\n", "no answer"),
+        ("EHLO", "451 4.3.0 later\r\n", "451"),
+    ] {
+        let (port, served) = serve(1, move |_, mut talk| {
+            talk.say("220 relay.example ESMTP\r\n");
+            loop {
+                let line = talk.hear();
+                match line.split([' ', ':']).next().unwrap_or_default() {
+                    "" => return,
+                    word if word == at => talk.say(said),
+                    "EHLO" => talk.say("250 relay.example\r\n"),
+                    _ => talk.say("250 2.0.0 ok\r\n"),
+                }
+            }
+        });
+        let sender = Sender::new(plain(port));
+        sender.send(&["a@example.net"]);
+        assert_eq!(
+            (sender.relayed(), sender.bounced().len()),
+            (0, 0),
+            "{at} {said}"
+        );
+        let told = sender.reason();
+        let is_told = told.contains(reason) || reason == "no answer" && !told.starts_with('2');
+        assert!(is_told, "{at} {said}: {told}");
+        drop(sender);
+        served.join().unwrap();
+    }
+}
+
+#[test]
+fn a_name_that_is_none_is_not_said_to_a_relay() {
+    let (port, served) = serve(1, |_, mut talk| {
+        talk.say("220 relay.example ESMTP\r\n");
+        talk.hear()
+    });
+    let sender = Sender::new(plain(port).hello("two words"));
+    sender.send(&["a@example.net"]);
+    assert!(sender.reason().contains("HELO"), "{}", sender.reason());
+    drop(sender);
+    assert_eq!(served.join().unwrap(), [""]);
+}

@@ -16,6 +16,8 @@ mod meta;
 mod read;
 pub(super) mod row;
 mod sorter;
+#[cfg(test)]
+mod tampered;
 mod write;
 
 use std::hash::Hasher;
