@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use broken::{Broken, Fault, LONG, altered, refusing_pop3};
 use cdonts::{
-    Credentials, Cursor, Error, ErrorKind, Header, Imap, MailServer, MailServerBuilder, Message,
-    Pop3, Roots, Security, Session,
+    Credentials, Cursor, Error, ErrorKind, Header, Imap, Limits, MailServer, MailServerBuilder,
+    Message, Pop3, Roots, Security, Session,
 };
 use dovecot::Dovecot;
 
@@ -259,6 +259,34 @@ fn whatever_an_imap_server_refuses_ends_in_an_error_or_is_done_without() {
     }
     println!("lost lines: IMAP: {refused} errors of {commands} refused commands");
     assert!(refused > 5, "{refused} of {commands}");
+}
+
+#[test]
+fn a_message_over_the_limit_is_told_and_costs_no_other() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    fill(&dovecot);
+    let mut limits = Limits::default();
+    limits.message = 300_000;
+    let imap = Imap::plain("127.0.0.1").port(dovecot.imap);
+    let pop3 = Pop3::plain("127.0.0.1").port(dovecot.pop3);
+    for builder in [
+        MailServer::builder().inbox(imap),
+        MailServer::builder().inbox(pop3),
+    ] {
+        let server = builder.limits(limits.clone()).open().unwrap();
+        let session = Session::logon(&server, password()).unwrap();
+        let messages = session.inbox().messages().unwrap();
+        assert_eq!(messages.len(), 3);
+        for message in &messages {
+            let read = message.text();
+            match message.subject() {
+                "parts" => assert_eq!(read.unwrap_err().kind(), ErrorKind::TooLarge),
+                _ => assert_eq!(read.unwrap(), TEXT),
+            }
+        }
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod known;
 mod meta;
 mod read;
 pub(super) mod row;
+mod rows;
 mod sorter;
 #[cfg(test)]
 mod tampered;
@@ -37,8 +38,8 @@ pub(crate) use backend::fuse;
 pub(super) use known::{Known, Names, Seen};
 pub(super) use meta::Look;
 use read::Reader;
-pub(crate) use row::Rows;
 pub(super) use row::{Order, Row, name_bytes, os_name, seen};
+pub(crate) use rows::Rows;
 pub(super) use sorter::Sorter;
 pub(super) use write::Writing;
 
