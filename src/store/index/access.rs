@@ -17,8 +17,8 @@ use super::backend::Backend;
 use super::{Fault, NAME, caught, fault};
 use crate::fs::{Dir, Stat};
 
-/// What redb may keep in memory. In tests nothing, so that each of its reads can fail.
-const CACHE: usize = if cfg!(test) { 0 } else { 16 * 1024 * 1024 };
+/// What redb may keep in memory.
+const CACHE: usize = 16 * 1024 * 1024;
 /// How long another process may write before this one lists without the index.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -143,10 +143,19 @@ impl fmt::Debug for Access {
     }
 }
 
+/// Where a test breaks the file each read of it shall be one that can fail.
+fn cache() -> usize {
+    #[cfg(test)]
+    if super::fuse::is_set() {
+        return 0;
+    }
+    CACHE
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder
-        .set_cache_size(CACHE)
+        .set_cache_size(cache())
         .set_concurrency_mode(ConcurrencyMode::MultiWriter);
     builder
 }

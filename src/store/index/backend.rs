@@ -127,6 +127,11 @@ pub(crate) mod fuse {
         FUSE.set(Fuse::Burns(calls, lasts));
     }
 
+    /// Something is to be broken, or was.
+    pub(crate) fn is_set() -> bool {
+        !matches!(FUSE.get(), Fuse::Whole)
+    }
+
     /// Breaks nothing any more; whether something was broken.
     pub(crate) fn take() -> bool {
         matches!(FUSE.take(), Fuse::Burnt(_))
