@@ -154,7 +154,10 @@ impl DropStore {
             match done {
                 Ok(done) => return Some(Ok(done)),
                 Err(Stop::Error(error)) => return Some(Err(error)),
-                Err(Stop::Fault(Fault::Unavailable)) => return None,
+                Err(Stop::Fault(Fault::Unavailable)) => {
+                    self.index.forget();
+                    return None;
+                }
                 Err(Stop::Fault(Fault::Damaged | Fault::Foreign)) => {
                     self.index.set_aside(&root).ok()?;
                 }

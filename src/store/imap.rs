@@ -87,10 +87,11 @@ impl Imap {
         self
     }
 
-    /// How long the server is left in IDLE before it is begun anew; 15 minutes by default. A server
-    /// may end it after 29 (RFC 2177), and what stands between may forget a silent line sooner.
+    /// How long the server is left in IDLE before it is begun anew, a second at least; 15 minutes by
+    /// default. A server may end it after 29 (RFC 2177), and what stands between may forget a silent
+    /// line sooner.
     pub fn renew_idle_every(mut self, time: Duration) -> Self {
-        self.idle = time;
+        self.idle = time.max(Duration::from_secs(1));
         self
     }
 }

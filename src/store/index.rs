@@ -160,6 +160,11 @@ impl Index {
         opened.clone()
     }
 
+    /// After a fault of its file a database takes no other call: the next one opens it anew.
+    pub(super) fn forget(&self) {
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Takes an index that cannot be believed out of the way.
     pub(super) fn set_aside(&self, root: &Dir) -> Result<(), Fault> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,61 +1,80 @@
 //! What a server says in the letters of its own language, made readable to a parser of ASCII.
 //!
-//! `IMAP4rev2` allows UTF-8 in texts and quoted strings (RFC 9051 section 9), and servers write it
-//! there without having been asked. Such a text is for people: each octet that is not ASCII becomes
-//! a question mark. What stands in literals, and so all of a message, is left as it is.
+//! `IMAP4rev2` allows UTF-8 in the text of a status (RFC 9051 section 9), and servers write it there
+//! without having been asked. Such a text is for people: each octet that is not ASCII becomes a
+//! question mark. Data are left as they are, in literals and in quoted strings alike: what the parser
+//! does not understand of them is told as an error, never shown as something else.
 
 use std::borrow::Cow;
 
-/// No announcement of a literal is longer.
-const LONGEST: usize = 24;
+/// So much of the beginning of a line tells what it is, and of its end whether a literal follows.
+const ENOUGH: usize = 64;
 
 /// Where in its lines and literals the server is.
 #[derive(Default)]
 pub(super) struct Ascii {
     /// Octets of a literal that are to come.
     literal: u64,
-    /// The last octets of a line that has no end yet.
+    /// The first and the last octets of a line that has no end yet.
+    head: Vec<u8>,
     tail: Vec<u8>,
 }
 
 impl Ascii {
-    /// The same octets, those outside of literals as ASCII.
+    /// The same octets, the text of a status as ASCII.
     pub(super) fn of<'o>(&mut self, octets: &'o [u8]) -> Cow<'o, [u8]> {
         let mut shown = Cow::Borrowed(octets);
         let mut at = 0;
         while let Some(rest) = octets.get(at..).filter(|rest| !rest.is_empty()) {
             if self.literal > 0 {
-                let skipped =
-                    usize::try_from(self.literal).map_or(rest.len(), |left| left.min(rest.len()));
+                let left = usize::try_from(self.literal);
+                let skipped = left.map_or(rest.len(), |left| left.min(rest.len()));
                 self.literal -= skipped as u64;
                 at += skipped;
                 continue;
             }
             let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
             let line = rest.get(..end).unwrap_or_default();
-            if !line.is_ascii() {
+            let room = ENOUGH.saturating_sub(self.head.len()).min(line.len());
+            self.head
+                .extend_from_slice(line.get(..room).unwrap_or_default());
+            if !line.is_ascii() && is_status(&self.head) {
                 let line = shown.to_mut().get_mut(at..at + end).unwrap_or_default();
                 line.iter_mut()
                     .filter(|octet| !octet.is_ascii())
                     .for_each(|octet| *octet = b'?');
             }
-            self.take_line(line);
+            self.pass(line);
             at += end;
         }
         shown
     }
 
-    fn take_line(&mut self, line: &[u8]) {
-        let last = line.len().saturating_sub(LONGEST);
+    fn pass(&mut self, line: &[u8]) {
+        let last = line.len().saturating_sub(ENOUGH);
         self.tail
             .extend_from_slice(line.get(last..).unwrap_or_default());
-        let over = self.tail.len().saturating_sub(LONGEST);
+        let over = self.tail.len().saturating_sub(ENOUGH);
         self.tail.drain(..over);
         if self.tail.ends_with(b"\n") {
             self.literal = announced(&self.tail).unwrap_or(0);
+            self.head.clear();
             self.tail.clear();
         }
     }
+}
+
+/// Whether a line that begins so is a status, or a request to go on, and not data.
+fn is_status(head: &[u8]) -> bool {
+    let Some(space) = memchr::memchr(b' ', head) else {
+        return false;
+    };
+    let (tag, rest) = head.split_at(space);
+    let is = |word: &str| {
+        let start = rest.get(1..=word.len()).unwrap_or_default();
+        start.eq_ignore_ascii_case(word.as_bytes()) && rest.get(word.len() + 1) == Some(&b' ')
+    };
+    tag == b"+" || !tag.is_empty() && ["OK", "NO", "BAD", "BYE"].into_iter().any(is)
 }
 
 /// How long the literal is that the end of a line announces.
@@ -65,11 +84,8 @@ fn announced(line: &[u8]) -> Option<u64> {
     let start = memchr::memrchr(b'{', line)?;
     let digits = line.get(start + 1..)?;
     let is_number = digits.iter().all(u8::is_ascii_digit);
-    str::from_utf8(digits)
-        .ok()
-        .filter(|_| is_number)?
-        .parse()
-        .ok()
+    let digits = str::from_utf8(digits).ok().filter(|_| is_number)?;
+    digits.parse::<u32>().ok().map(u64::from)
 }
 
 #[cfg(test)]
@@ -77,9 +93,11 @@ mod tests {
     use super::*;
 
     const SAID: &str = "* NO für alle\r\n* 1 FETCH (BODY[] {8}\r\nüüü\r\n ENVELOPE \"ä\")\r\n\
-        * 2 FETCH (BODY[] {4+}\r\nüü X {9}x\r\nü\r\na OK ü {}\r\nü {2}\nü\r\n";
-    const SHOWN: &str = "* NO f??r alle\r\n* 1 FETCH (BODY[] {8}\r\nüüü\r\n ENVELOPE \"??\")\r\n\
-        * 2 FETCH (BODY[] {4+}\r\nüü X {9}x\r\n??\r\na OK ?? {}\r\n?? {2}\n??\r\n";
+        * 2 FETCH (BODY[] {4+}\r\nüü X {9}x\r\nü\r\n* 3 FETCH (BODY[] \"* OK ü\")\r\na oK ü {}\r\n\
+        + ü {2}\n* OKü\r\n* BYE ü {0005}\r\nüü\r* X ü {99999999999}\r\nc7 BAD ü\r\n";
+    const SHOWN: &str = "* NO f??r alle\r\n* 1 FETCH (BODY[] {8}\r\nüüü\r\n ENVELOPE \"ä\")\r\n\
+        * 2 FETCH (BODY[] {4+}\r\nüü X {9}x\r\nü\r\n* 3 FETCH (BODY[] \"* OK ü\")\r\na oK ?? {}\r\n\
+        + ?? {2}\n* OKü\r\n* BYE ?? {0005}\r\nüü\r* X ü {99999999999}\r\nc7 BAD ??\r\n";
 
     #[test]
     fn what_stands_in_literals_is_left_as_it_is_however_it_arrives() {

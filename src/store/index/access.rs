@@ -13,20 +13,20 @@ use redb::{
     ReadableDatabase, TransactionError, WriteTransaction,
 };
 
-use super::backend::Backend;
+use super::backend::{Backend, PATIENCE};
 use super::{Fault, NAME, caught, fault};
 use crate::fs::{Dir, Stat};
 
 /// What redb may keep in memory.
 const CACHE: usize = 16 * 1024 * 1024;
-/// How long another process may write before this one lists without the index.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Access {
     /// Where the file lies.
     dir: Dir,
     inode: u64,
     held: Mutex<Held>,
+    /// Of those who go over to writing one does it; who reads does not wait for him.
+    changing: Mutex<()>,
     durable: bool,
     /// Whether the file is synced: from the first commit on.
     syncs: Arc<AtomicBool>,
@@ -34,7 +34,7 @@ pub(super) struct Access {
 
 enum Held {
     Reading(ReadOnlyDatabase),
-    Writing(Database),
+    Writing(Arc<Database>),
 }
 
 impl Access {
@@ -47,14 +47,18 @@ impl Access {
         let backend = Backend::new(file, Arc::clone(&syncs)).map_err(fault)?;
         let held = match caught(|| Ok(builder().open_read_only_with_backend(backend)))? {
             Ok(database) => Held::Reading(database),
-            // Who wrote last did not close it.
-            Err(DatabaseError::RepairAborted) => Held::Writing(writable(dir, inode, &syncs)?),
+            // Who wrote last did not close it: it is repaired.
+            Err(DatabaseError::RepairAborted) => {
+                syncs.store(durable, Ordering::Release);
+                Held::Writing(writable(dir, inode, &syncs)?)
+            }
             Err(error) => return Err(fault(error)),
         };
         Ok(Some(Self {
             dir: dir.clone(),
             inode,
             held: Mutex::new(held),
+            changing: Mutex::default(),
             durable,
             syncs,
         }))
@@ -66,11 +70,12 @@ impl Access {
         let inode = file.stat()?.stamp.inode;
         let file = file.try_clone_std().map_err(|_| Fault::Unavailable)?;
         let syncs = Arc::new(AtomicBool::new(false));
-        let held = Mutex::new(Held::Writing(database(file, &syncs)?));
+        let held = Mutex::new(Held::Writing(Arc::new(database(file, &syncs)?)));
         Ok(Self {
             dir: dir.clone(),
             inode,
             held,
+            changing: Mutex::default(),
             durable,
             syncs,
         })
@@ -114,18 +119,22 @@ impl Access {
 
     /// `None` while another process writes.
     fn try_begin(&self) -> Result<Option<WriteTransaction>, Fault> {
-        let mut held = self.held();
-        if let Held::Reading(_) = &*held {
-            *held = Held::Writing(writable(&self.dir, self.inode, &self.syncs)?);
-        }
-        let Held::Writing(database) = &*held else {
-            return Err(Fault::Unavailable);
-        };
-        match database.try_begin_write() {
+        match self.writing()?.try_begin_write() {
             Ok(begun) => Ok(Some(begun)),
             Err(TransactionError::WouldBlock) => Ok(None),
             Err(error) => Err(fault(error)),
         }
+    }
+
+    /// The database to write into, opened anew if it was only read until now.
+    fn writing(&self) -> Result<Arc<Database>, Fault> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Held::Writing(database) = &*self.held() {
+            return Ok(Arc::clone(database));
+        }
+        let database = writable(&self.dir, self.inode, &self.syncs)?;
+        *self.held() = Held::Writing(Arc::clone(&database));
+        Ok(database)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -176,9 +185,9 @@ fn file_in(dir: &Dir) -> Result<Option<(std::fs::File, u64)>, Fault> {
 }
 
 /// Opens the same file to write.
-fn writable(dir: &Dir, inode: u64, syncs: &Arc<AtomicBool>) -> Result<Database, Fault> {
+fn writable(dir: &Dir, inode: u64, syncs: &Arc<AtomicBool>) -> Result<Arc<Database>, Fault> {
     match file_in(dir)? {
-        Some((file, found)) if found == inode => database(file, syncs),
+        Some((file, found)) if found == inode => database(file, syncs).map(Arc::new),
         // Another process has set it aside.
         _ => Err(Fault::Unavailable),
     }

@@ -6,9 +6,13 @@ use std::fs::File;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
+
+/// How long another process may write before this one lists without the index.
+pub(super) const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
 #[derive(Debug)]
 pub(super) struct Backend {
@@ -32,6 +36,21 @@ impl Backend {
 fn pass() -> Done {
     #[cfg(test)]
     fuse::burn()?;
+    Ok(())
+}
+
+/// Waits for a lock that another process has, but not for ever: that one may have been stopped.
+fn patiently(try_lock: impl Fn() -> Locked<bool>) -> Locked {
+    const LONGEST: Duration = Duration::from_millis(2);
+    let begin = Instant::now();
+    let mut pause = Duration::from_micros(20);
+    while !try_lock()? {
+        if begin.elapsed() > PATIENCE {
+            return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        }
+        std::thread::sleep(pause);
+        pause = LONGEST.min(pause * 2);
+    }
     Ok(())
 }
 
@@ -84,12 +103,12 @@ impl StorageBackend for Backend {
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Locked {
         pass()?;
-        self.file.lock_range(start, end)
+        patiently(|| self.file.try_lock_range(start, end))
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Locked {
         pass()?;
-        self.file.lock_shared_range(start, end)
+        patiently(|| self.file.try_lock_shared_range(start, end))
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Locked {

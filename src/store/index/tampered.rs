@@ -160,3 +160,29 @@ fn one_that_its_last_writer_has_not_closed_is_repaired() {
     });
     assert_eq!(aside.count(), 0);
 }
+
+/// One that was stopped while it writes: the others list without the index, and with it again when
+/// he goes on.
+#[test]
+fn p10_a_writer_that_stands_still_holds_nobody_up() {
+    let fixture = Fixture::new();
+    fixture.write("one", &["jane"], "one");
+    fixture.rest(0);
+    let reading = fixture.server_with(Probe::default());
+    assert_eq!(subjects(&reading), ["one"]);
+    drop(reading);
+    let reading = fixture.server_with(Probe::default());
+    assert_eq!(subjects(&reading), ["one"]);
+    let state = fixture.drop_dir().with_file_name("State");
+    let dir = Dir::open_path(&state, Modes::default(), &Probe::default()).unwrap();
+    let access = Access::open(&dir, false).unwrap().unwrap();
+    let txn = access.begin_write().unwrap();
+    fixture.write("two", &["jane"], "two");
+    let inbox = Session::logon_smtp(&reading, "", "jane@example.com")
+        .unwrap()
+        .inbox();
+    assert_eq!(inbox.messages().unwrap().len(), 2);
+    drop(txn);
+    drop(access);
+    assert_eq!(subjects(&reading), ["one", "two"]);
+}

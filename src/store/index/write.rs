@@ -81,10 +81,12 @@ impl<'a> Writing<'a> {
         rows.each(self.index.dir(), |key, value, check| {
             let mailbox = row::mailbox(key).ok_or(Fault::Damaged)?;
             let old = table.insert(key, value).map_err(fault)?;
-            if old.is_none() {
-                let sum: &mut Sum = sums.entry(mailbox).or_default();
-                sum.add(check);
+            let sum: &mut Sum = sums.entry(mailbox).or_default();
+            if let Some(old) = old {
+                // A name that the directory showed twice, of another file by then.
+                sum.take(row::check(self.index, key, old.value()).ok_or(Fault::Damaged)?);
             }
+            sum.add(check);
             Ok(())
         })?;
         drop(table);
