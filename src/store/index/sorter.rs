@@ -206,7 +206,10 @@ mod tests {
                 Ok(count) => assert_eq!((count, has_failed), (803, false), "{n}"),
                 Err(fault) => assert!(has_failed, "{n} {fault:?}"),
             }
-            assert_eq!(dir.all_names().unwrap().len(), 0, "{n}");
+            // Where a file has a name until it is removed, a removal that fails leaves it.
+            let is_named = cfg!(any(portable_fs, not(target_os = "linux")));
+            let most = usize::from(has_failed && is_named);
+            assert!(dir.all_names().unwrap().len() <= most, "{n}");
             if !has_failed {
                 break;
             }
