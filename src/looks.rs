@@ -321,30 +321,3 @@ fn an_index_whose_file_failed_once_is_opened_anew() {
     }
     assert!(failed > 10, "{failed}");
 }
-
-/// A name that the directory shows twice, of two files of one time, is one row.
-#[test]
-fn a_file_that_takes_the_name_of_another_of_its_time_is_no_damage() {
-    let fixture = Fixture::new();
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
-    let path = fixture.drop_dir().join("a.eml");
-    let server = fixture.server_with(Probe::default());
-    for round in 0..4u64 {
-        let other = path.with_extension("new");
-        fixture.write("a.new", &["jane"], &format!("{round}"));
-        File::options()
-            .write(true)
-            .open(&other)
-            .unwrap()
-            .set_modified(time)
-            .unwrap();
-        std::fs::rename(&other, &path).unwrap();
-        fixture.rest(round);
-        assert_eq!(subjects(&server, "jane"), [round.to_string()]);
-    }
-    let state = path.parent().unwrap().with_file_name("State");
-    let names = std::fs::read_dir(state).unwrap();
-    let is_aside = |name: &std::ffi::OsString| name.to_string_lossy().contains("aside");
-    let aside = names.filter(|entry| is_aside(&entry.as_ref().unwrap().file_name()));
-    assert_eq!(aside.count(), 0);
-}

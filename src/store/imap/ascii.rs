@@ -100,7 +100,7 @@ mod tests {
         + ?? {2}\n* OKü\r\n* BYE ?? {0005}\r\nüü\r* X ü {99999999999}\r\nc7 BAD ??\r\n";
 
     #[test]
-    fn what_stands_in_literals_is_left_as_it_is_however_it_arrives() {
+    fn the_text_of_a_status_becomes_ascii_and_data_stay_however_they_arrive() {
         for first in 0..=SAID.len() {
             for second in (first..=SAID.len()).step_by(7) {
                 let (mut ascii, mut shown) = (Ascii::default(), Vec::new());

@@ -181,3 +181,32 @@ impl<'a> Writing<'a> {
         self.txn.commit().map_err(fault)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Index;
+    use super::*;
+    use crate::fs::{Dir, Modes, Probe};
+
+    /// A directory may show one name twice while it changes: of the second file the row is kept,
+    /// and the sum is its.
+    #[test]
+    fn a_row_that_comes_twice_counts_once() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
+        let index = Index::default().open(&dir, b"test", false).unwrap();
+        let key = [&7u64.to_be_bytes()[..], b"look and time", b"a.eml"].concat();
+        let mut sorter = Sorter::default();
+        for rest in [&b"one file"[..], b"the other"] {
+            let check = index.hash(&[&key, rest]);
+            let value = [check.to_le_bytes().get(..4).unwrap(), rest].concat();
+            sorter.push((&key, &value, check));
+        }
+        let mut writing = index.write().unwrap();
+        writing.add(sorter).unwrap();
+        writing.finish(&mut Look::default(), None).unwrap();
+        let reader = index.read().unwrap();
+        assert_eq!(reader.rows(7).unwrap().len(), 1);
+        assert_eq!(reader.count(7).unwrap(), 1);
+    }
+}
