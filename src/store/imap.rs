@@ -7,6 +7,7 @@ mod apart;
 mod ascii;
 mod content;
 mod dialogue;
+mod done;
 mod idle;
 mod key;
 mod link;

@@ -11,7 +11,8 @@ use imap_next::imap_types::response::{Capability, Code, Data, StatusKind};
 use imap_next::imap_types::search::SearchKey;
 use imap_next::imap_types::sequence::SequenceSet;
 
-use super::link::{Done, Link, Told};
+use super::done::Done;
+use super::link::{Link, Told};
 use crate::error::{Error, ErrorKind, Result};
 
 /// So many messages one answer to a search is about: it stays far below the longest answer.

@@ -7,7 +7,8 @@ use imap_next::imap_types::auth::{AuthMechanism, AuthenticateData};
 use imap_next::imap_types::command::CommandBody;
 use imap_next::imap_types::response::{Capability, StatusKind};
 
-use super::link::{Done, Link};
+use super::done::Done;
+use super::link::Link;
 use crate::credentials::{Credentials, Proof};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::endpoint::Endpoint;
