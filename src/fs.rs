@@ -301,9 +301,11 @@ impl Dir {
 
     /// Opens a file that this program alone writes, to read and write it.
     #[cfg(feature = "index")]
-    pub(crate) fn open_own(&self, name: &str) -> Result<std::fs::File> {
+    pub(crate) fn open_own(&self, name: &str) -> Result<NewFile> {
+        let (path, probe) = (self.0.path.join(name), self.0.probe.clone());
         let name = OsStr::new(name);
         self.call(Op::Open, name, || self.0.handle.open_own(name))
+            .map(|file| NewFile::new(file, path, probe))
     }
 
     fn open_lock(&self, name: &OsStr) -> Result<std::fs::File> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Fixture, at_every_call, count, draft};
 use crate::fs::Probe;
 use crate::fs::double::Fault;
-use crate::{MailServer, Message, Profile, Session, Writer};
+use crate::{Cursor, ErrorKind, Inbox, MailServer, Message, Profile, Session, Writer};
 
 const MESSAGES: usize = 12;
 
@@ -150,6 +150,88 @@ fn one_that_cannot_be_read_hides_no_other_in_a_maildir() {
         builder.open().unwrap()
     };
     each_failure_hides_nothing("a Maildir is listed and read", fill, open);
+}
+
+/// What one sees of a folder, by one of the ways to look at it.
+type Seen = crate::Result<Vec<String>>;
+
+const WAYS: [fn(&MailServer) -> Seen; 6] = [
+    |server| {
+        let count = jane(server)?.count()?;
+        Ok(vec!["jane".to_owned(); usize::try_from(count).unwrap()])
+    },
+    |server| {
+        jane(server)?
+            .newest_first()?
+            .map(|one| read(&one?))
+            .collect()
+    },
+    |server| {
+        let first = jane(server)?.messages_since(&Cursor::default())?;
+        let then = jane(server)?.messages_since(&first.cursor)?;
+        first
+            .messages
+            .iter()
+            .chain(&then.messages)
+            .map(|one| read(&one))
+            .collect()
+    },
+    |server| server.addresses(),
+    |server| server.check_all().map(|()| Vec::new()),
+    |server| {
+        let messages = jane(server)?.messages()?;
+        messages.iter().map(|one| read(&one)).collect()
+    },
+];
+
+fn jane(server: &MailServer) -> crate::Result<Inbox> {
+    Ok(Session::logon_smtp(server, "", "jane@example.com")?.inbox())
+}
+
+/// Of a folder in which somebody has deleted his share of a file.
+#[test]
+fn each_way_of_looking_tells_what_failed_and_shows_nobody_elses() {
+    let fill = |fixture: &Fixture| {
+        fill(fixture);
+        let both = "X-Sender: s@example.net\r\nX-Receiver: jane@example.com\r\n\
+                    X-Receiver: joe@example.com\r\nSubject: both\r\n\r\njane both\r\nend\r\n";
+        fixture.write("Drop/both.eml", both);
+        let server = fixture.restarted();
+        let messages = jane(&server).unwrap().messages().unwrap();
+        let shared = messages.iter().find(|one| one.subject() == "both");
+        shared.unwrap().delete().unwrap();
+        // What came since is looked at by whoever looks next.
+        let new = "X-Sender: s@example.net\r\nX-Receiver: joe@example.com\r\n\
+                   Subject: new\r\n\r\njoe new\r\nend\r\n";
+        fixture.write("Drop/new.eml", new);
+    };
+    for (number, way) in WAYS.iter().enumerate() {
+        at_every_call(&format!("way {number} of looking"), |fixture, n, fault| {
+            let context = format!("way {number}: {n} {fault:?}");
+            fill(fixture);
+            let whole = way(&fixture.restarted()).unwrap();
+            let server = fixture.watched();
+            fixture.plan.arm(n, fault);
+            let seen = way(&server);
+            let struck = fixture.plan.struck();
+            fixture.plan.disarm();
+            match seen {
+                Ok(seen) => assert!(seen.iter().all(|one| whole.contains(one)), "{context}"),
+                Err(error) => assert!(
+                    error.path().is_some() || error.kind() == ErrorKind::NotSupported,
+                    "{error} {context}"
+                ),
+            }
+            for server in [&server, &fixture.restarted()] {
+                let mut again = way(server).unwrap();
+                let mut whole = whole.clone();
+                again.sort();
+                whole.sort();
+                assert_eq!(again, whole, "{context}");
+            }
+            struck
+        });
+    }
 }
 
 /// A system may read or write less than it is asked to.

@@ -67,10 +67,10 @@ impl NewFile {
         &self.file
     }
 
-    /// A handle of its own for a library that writes the file by itself.
+    /// For a library that writes the file by itself.
     #[cfg(feature = "index")]
-    pub(crate) fn try_clone_std(&self) -> io::Result<std::fs::File> {
-        self.file.try_clone()
+    pub(crate) fn into_std(self) -> std::fs::File {
+        self.file
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -114,6 +114,16 @@ impl DropStore {
         }
     }
 
+    /// As if each index were damaged at once.
+    #[cfg(test)]
+    pub(crate) fn pretend_damage(&self, and: impl Fn()) -> bool {
+        let done = self.with_opened(|_| -> Result<(), Stop> {
+            and();
+            Err(Fault::Damaged.into())
+        });
+        done.is_some()
+    }
+
     /// As if the last full check had been at that time.
     #[cfg(test)]
     pub(crate) fn pretend_full_check_at(&self, time: u64) {

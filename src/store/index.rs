@@ -13,6 +13,7 @@ mod access;
 mod backend;
 mod known;
 mod meta;
+mod octets;
 mod read;
 pub(super) mod row;
 mod rows;
@@ -22,6 +23,7 @@ mod tampered;
 mod write;
 
 use std::hash::Hasher;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -97,6 +99,15 @@ impl From<Failure> for Fault {
 /// Only what says that the file is wrong counts against it: a full disk does not.
 fn fault(error: impl Into<redb::Error>) -> Fault {
     match error.into() {
+        // It is no database any more, or one that was cut.
+        redb::Error::Io(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+            ) =>
+        {
+            Fault::Damaged
+        }
         redb::Error::Io(_)
         | redb::Error::PreviousIo
         | redb::Error::DatabaseAlreadyOpen
@@ -104,6 +115,21 @@ fn fault(error: impl Into<redb::Error>) -> Fault {
         | redb::Error::Unsupported
         | redb::Error::LockPoisoned(_) => Fault::Unavailable,
         _ => Fault::Damaged,
+    }
+}
+
+/// What the database answered.
+trait Answered<T> {
+    /// What it failed with, as a fault of the index. In tests this is where it fails though it has
+    /// done what it was asked.
+    fn answered(self) -> Result<T, Fault>;
+}
+
+impl<T, E: Into<redb::Error>> Answered<T> for Result<T, E> {
+    fn answered(self) -> Result<T, Fault> {
+        #[cfg(test)]
+        fuse::burn().map_err(|_| Fault::Unavailable)?;
+        self.map_err(fault)
     }
 }
 
@@ -189,9 +215,9 @@ fn open_existing(root: &Dir, identity: &[u8], durable: bool) -> Result<Option<Op
     };
     let (format, theirs, id) = caught(|| {
         let txn = access.begin_read()?;
-        let table = txn.open_table(META).map_err(fault)?;
+        let table = txn.open_table(META).answered()?;
         let value = |name| -> Result<Option<Vec<u8>>, Fault> {
-            let value = table.get(name).map_err(fault)?;
+            let value = table.get(name).answered()?;
             Ok(value.map(|value| value.value().to_vec()))
         };
         Ok((value("format")?, value("identity")?, value("id")?))
@@ -228,14 +254,14 @@ fn create_as(root: &Dir, name: &str, identity: &[u8], durable: bool) -> Result<O
     // What is lost of an empty one is made anew: it is not synced.
     let txn = access.begin_write()?;
     {
-        let mut meta = txn.open_table(META).map_err(fault)?;
+        let mut meta = txn.open_table(META).answered()?;
         for (name, value) in [("format", FORMAT), ("identity", identity), ("id", &id)] {
-            meta.insert(name, value).map_err(fault)?;
+            meta.insert(name, value).answered()?;
         }
-        txn.open_table(ROWS).map_err(fault)?;
-        txn.open_table(BOXES).map_err(fault)?;
+        txn.open_table(ROWS).answered()?;
+        txn.open_table(BOXES).answered()?;
     }
-    txn.commit().map_err(fault)?;
+    txn.commit().answered()?;
     Ok(Opened { access, id })
 }
 
@@ -296,7 +322,7 @@ impl Opened {
         table: &impl ReadableTable<&'static str, &'static [u8]>,
         name: &str,
     ) -> Result<Vec<u8>, Fault> {
-        let Some(value) = table.get(name).map_err(fault)? else {
+        let Some(value) = table.get(name).answered()? else {
             return Ok(Vec::new());
         };
         let value = value.value();

@@ -14,8 +14,8 @@ use redb::{
 };
 
 use super::backend::{Backend, PATIENCE};
-use super::{Fault, NAME, caught, fault};
-use crate::fs::{Dir, Stat};
+use super::{Answered, Fault, NAME, caught, fault};
+use crate::fs::Dir;
 
 /// What redb may keep in memory.
 const CACHE: usize = 16 * 1024 * 1024;
@@ -44,16 +44,16 @@ impl Access {
             return Ok(None);
         };
         let syncs = Arc::new(AtomicBool::new(false));
-        let backend = Backend::new(file, Arc::clone(&syncs)).map_err(fault)?;
-        let held = match caught(|| Ok(builder().open_read_only_with_backend(backend)))? {
-            Ok(database) => Held::Reading(database),
+        let backend = Backend::new(file, Arc::clone(&syncs)).answered()?;
+        let held = caught(|| match builder().open_read_only_with_backend(backend) {
+            Ok(database) => Ok(Held::Reading(database)),
             // Who wrote last did not close it: it is repaired.
             Err(DatabaseError::RepairAborted) => {
                 syncs.store(durable, Ordering::Release);
-                Held::Writing(writable(dir, inode, &syncs)?)
+                writable(dir, inode, &syncs).map(Held::Writing)
             }
-            Err(error) => return Err(fault(error)),
-        };
+            Err(error) => Err(fault(error)),
+        })?;
         Ok(Some(Self {
             dir: dir.clone(),
             inode,
@@ -68,9 +68,8 @@ impl Access {
     pub(super) fn create(dir: &Dir, name: &str, durable: bool) -> Result<Self, Fault> {
         let file = dir.create(name)?;
         let inode = file.stat()?.stamp.inode;
-        let file = file.try_clone_std().map_err(|_| Fault::Unavailable)?;
         let syncs = Arc::new(AtomicBool::new(false));
-        let held = Mutex::new(Held::Writing(Arc::new(database(file, &syncs)?)));
+        let held = Mutex::new(Held::Writing(Arc::new(database(file.into_std(), &syncs)?)));
         Ok(Self {
             dir: dir.clone(),
             inode,
@@ -94,7 +93,7 @@ impl Access {
             Held::Reading(database) => database.begin_read(),
             Held::Writing(database) => database.begin_read(),
         };
-        begun.map_err(fault)
+        begun.answered()
     }
 
     /// Waits for other writers, but not for ever: one may have been stopped.
@@ -175,13 +174,12 @@ fn file_in(dir: &Dir) -> Result<Option<(std::fs::File, u64)>, Fault> {
         Err(failure) if failure.is_gone() => return Ok(None),
         opened => opened?,
     };
-    let metadata = file.metadata().map_err(|_| Fault::Unavailable)?;
+    let stamp = file.stat()?.stamp;
     // An empty file would be taken for a new database, and no rule says so.
-    if metadata.len() == 0 {
+    if stamp.size == 0 {
         return Err(Fault::Damaged);
     }
-    let inode = Stat::from(&metadata).stamp.inode;
-    Ok(Some((file, inode)))
+    Ok(Some((file.into_std(), stamp.inode)))
 }
 
 /// Opens the same file to write.
@@ -194,6 +192,6 @@ fn writable(dir: &Dir, inode: u64, syncs: &Arc<AtomicBool>) -> Result<Arc<Databa
 }
 
 fn database(file: std::fs::File, syncs: &Arc<AtomicBool>) -> Result<Database, Fault> {
-    let backend = Backend::new(file, Arc::clone(syncs)).map_err(fault)?;
-    caught(|| builder().create_with_backend(backend).map_err(fault))
+    let backend = Backend::new(file, Arc::clone(syncs)).answered()?;
+    caught(|| builder().create_with_backend(backend).answered())
 }

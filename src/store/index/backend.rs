@@ -23,8 +23,7 @@ pub(super) struct Backend {
 impl Backend {
     /// It syncs from when `syncs` says so.
     pub(super) fn new(file: File, syncs: Arc<AtomicBool>) -> Result<Self, redb::DatabaseError> {
-        let file = FileBackend::new(file)?;
-        Ok(Self { file, syncs })
+        FileBackend::new(file).map(|file| Self { file, syncs })
     }
 }
 
@@ -102,13 +101,11 @@ impl StorageBackend for Backend {
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Locked {
-        pass()?;
-        patiently(|| self.file.try_lock_range(start, end))
+        patiently(|| self.try_lock_range(start, end))
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Locked {
-        pass()?;
-        patiently(|| self.file.try_lock_shared_range(start, end))
+        patiently(|| self.try_lock_shared_range(start, end))
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Locked {
@@ -156,7 +153,8 @@ pub(crate) mod fuse {
         matches!(FUSE.take(), Fuse::Burnt(_))
     }
 
-    pub(super) fn burn() -> io::Result<()> {
+    /// One call less works.
+    pub(in super::super) fn burn() -> io::Result<()> {
         let (next, fails) = match FUSE.get() {
             Fuse::Whole => return Ok(()),
             Fuse::Burns(0, lasts) => (Fuse::Burnt(lasts), true),

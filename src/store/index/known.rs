@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
+use super::octets::{take_array, take_octet};
 use super::row::Order;
 
 /// A file of one address.
@@ -18,10 +19,8 @@ pub(in crate::store) struct Seen {
 }
 
 const LEN: usize = 28;
-/// In the list of changes, an octet before each says whether it came or went.
-const RECENT_LEN: usize = LEN + 1;
-/// So many changes become a run.
-const RUN: usize = 64 * 1024;
+/// So many changes become a run; in tests a few, so that each of them has some.
+const RUN: usize = if cfg!(test) { 4 } else { 64 * 1024 };
 
 impl Seen {
     fn encode(&self) -> [u8; LEN] {
@@ -35,13 +34,17 @@ impl Seen {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    fn decode(mut bytes: &[u8]) -> Option<Self> {
+        Self::take(&mut bytes)
+    }
+
+    fn take(rest: &mut &[u8]) -> Option<Self> {
         Some(Self {
-            hash: u64::from_be_bytes(bytes.get(..8)?.try_into().ok()?),
-            mailbox: u64::from_be_bytes(bytes.get(8..16)?.try_into().ok()?),
+            hash: take_array(rest).map(u64::from_be_bytes)?,
+            mailbox: take_array(rest).map(u64::from_be_bytes)?,
             order: Order {
-                look: u32::from_be_bytes(bytes.get(16..20)?.try_into().ok()?),
-                time: u64::from_be_bytes(bytes.get(20..28)?.try_into().ok()?),
+                look: take_array(rest).map(u32::from_be_bytes)?,
+                time: take_array(rest).map(u64::from_be_bytes)?,
             },
         })
     }
@@ -85,25 +88,26 @@ impl Names {
     pub(in crate::store) fn tick(&mut self, hashes: &[u64]) -> Vec<bool> {
         let alike: Vec<_> = hashes.iter().map(|&hash| self.alike(hash)).collect();
         let all = hashes.iter().zip(alike);
-        let found: Vec<_> = all.map(|(&hash, alike)| self.find(hash, alike?)).collect();
+        let found: Vec<_> = all.map(|(&hash, alike)| self.find(hash, alike)).collect();
         let tick = |at: Option<usize>| {
-            let ticked = self.ticked.get_mut(at?)?;
-            Some(!std::mem::replace(ticked, true))
+            let ticked = at.and_then(|at| self.ticked.get_mut(at));
+            ticked.is_some_and(|ticked| !std::mem::replace(ticked, true))
         };
-        let new = found.into_iter().map(tick);
-        new.map(Option::unwrap_or_default).collect()
+        found.into_iter().map(tick).collect()
     }
 
     /// Where the hashes stand that begin as this one does.
-    fn alike(&self, hash: u64) -> Option<Range<usize>> {
+    fn alike(&self, hash: u64) -> Range<usize> {
         let beginning = beginning(hash, self.bits);
-        Some(*self.starts.get(beginning)?..*self.starts.get(beginning + 1)?)
+        let at = |beginning| self.starts.get(beginning).copied().unwrap_or_default();
+        at(beginning)..at(beginning + 1)
     }
 
     fn find(&self, hash: u64, alike: Range<usize>) -> Option<usize> {
         let start = alike.start;
-        let alike = self.hashes.get(alike)?;
-        Some(start + alike.iter().position(|&one| one == hash)?)
+        let alike = self.hashes.get(alike).unwrap_or_default();
+        let found = alike.iter().position(|&one| one == hash);
+        found.map(|at| start + at)
     }
 
     /// The names that were not ticked.
@@ -129,18 +133,16 @@ pub(in crate::store) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(runs: Vec<Vec<u8>>, recent: &[u8]) -> Option<Self> {
-        let is_whole = runs.iter().all(|run| run.len().is_multiple_of(LEN));
-        if !is_whole || !recent.len().is_multiple_of(RECENT_LEN) {
+    pub(super) fn new(runs: Vec<Vec<u8>>, mut recent: &[u8]) -> Option<Self> {
+        if runs.iter().any(|run| !run.len().is_multiple_of(LEN)) {
             return None;
         }
         let mut known = Self {
             runs,
             ..Self::default()
         };
-        for item in recent.chunks_exact(RECENT_LEN) {
-            let (&came, item) = item.split_first()?;
-            let seen = Seen::decode(item)?;
+        while let Some(came) = take_octet(&mut recent) {
+            let seen = Seen::take(&mut recent)?;
             if came == 1 {
                 known.added.insert(seen);
             } else {
@@ -222,7 +224,9 @@ impl Known {
     }
 
     pub(super) fn recent(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity((self.added.len() + self.removed.len()) * RECENT_LEN);
+        // An octet before each says whether it came or went.
+        let all = self.added.len() + self.removed.len();
+        let mut bytes = Vec::with_capacity(all * (1 + LEN));
         let added = self.added.iter().map(|seen| (1, seen));
         for (came, seen) in added.chain(self.removed.iter().map(|seen| (0, seen))) {
             bytes.push(came);
@@ -234,22 +238,14 @@ impl Known {
 
 /// The files of that hash in a sorted run.
 fn in_run(run: &[u8], hash: u64) -> Vec<Seen> {
-    let count = run.len() / LEN;
-    let item = |index: usize| {
-        let start = index.checked_mul(LEN)?;
-        Seen::decode(run.get(start..start.checked_add(LEN)?)?)
-    };
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = low.midpoint(high);
-        match item(middle) {
-            Some(seen) if seen.hash < hash => low = middle + 1,
-            _ => high = middle,
-        }
-    }
-    (low..count)
-        .map_while(|index| item(index).filter(|seen| seen.hash == hash))
-        .collect()
+    let (items, _) = run.as_chunks::<LEN>();
+    let first =
+        items.partition_point(|item| Seen::decode(item).is_some_and(|seen| seen.hash < hash));
+    let from_there = items
+        .iter()
+        .skip(first)
+        .map_while(|item| Seen::decode(item));
+    from_there.take_while(|seen| seen.hash == hash).collect()
 }
 
 #[cfg(test)]
@@ -281,8 +277,11 @@ mod tests {
             assert_eq!(Seen::decode(cut), None, "{len}");
             assert_eq!(Known::new(vec![cut.to_vec()], &[]).is_some(), len == 0);
         }
-        assert!(Known::new(Vec::new(), &item).is_none());
-        assert!(Known::new(vec![item.to_vec()], &[&[1][..], &item].concat()).is_some());
+        let recent = [&[1][..], &item].concat();
+        for len in 0..=recent.len() {
+            let known = Known::new(vec![item.to_vec()], recent.get(..len).unwrap());
+            assert_eq!(known.is_some(), len == 0 || len == recent.len(), "{len}");
+        }
     }
 
     proptest::proptest! {
@@ -346,10 +345,10 @@ mod tests {
         let mut known = Known::new(vec![written], &known.recent()).unwrap();
         assert!(known.cleaned_runs().is_empty());
         known.removed.extend((0..=many).map(seen));
-        known.removed.remove(&seen(7));
+        known.removed.remove(&seen(2));
         let cleaned = known.cleaned_runs();
-        assert_eq!(cleaned, [(0, run(&[7]))]);
-        assert_eq!(known.of(7), [seen(7)]);
+        assert_eq!(cleaned, [(0, run(&[2]))]);
+        assert_eq!(known.of(2), [seen(2)]);
         assert!(known.removed.is_empty());
     }
 }

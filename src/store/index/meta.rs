@@ -1,6 +1,6 @@
 //! What the last look at the drop saw and may be concluded from it.
 
-use super::row::{put_number, take_number};
+use super::octets::{put_number, take, take_array, take_len, take_number, take_octet};
 use crate::fs::Stamp;
 use crate::store::drop::Place;
 
@@ -52,27 +52,22 @@ impl Look {
         let rest = &mut bytes;
         let generation = take_number(rest)?;
         let number = u32::try_from(take_number(rest)?).ok()?;
-        let runs = usize::try_from(take_number(rest)?).ok()?;
+        let runs = take_len(rest)?;
         let full_check = take_number(rest)?;
         let mut stamps = Vec::new();
         for _ in 0..take_number(rest)? {
             let (size, inode) = (take_number(rest)?, take_number(rest)?);
-            let (modified, after) = rest.split_at_checked(16)?;
-            *rest = after;
             stamps.push(Stamp {
                 size,
                 inode,
-                modified: i128::from_le_bytes(modified.try_into().ok()?),
+                modified: take_array(rest).map(i128::from_le_bytes)?,
             });
         }
         let mut pending = Vec::new();
         for _ in 0..take_number(rest)? {
-            let (&place, after) = rest.split_first()?;
-            *rest = after;
-            let len = usize::try_from(take_number(rest)?).ok()?;
-            let (name, after) = rest.split_at_checked(len)?;
-            *rest = after;
-            pending.push((Place::of_number(place)?, name.to_vec()));
+            let place = Place::of_number(take_octet(rest)?)?;
+            let len = take_len(rest)?;
+            pending.push((place, take(rest, len)?.to_vec()));
         }
         Some(Self {
             generation,

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use redb::{ReadTransaction, ReadableTable};
 
 use super::write::Sum;
-use super::{BOXES, Fault, Known, Look, META, Opened, ROWS, Rows, Seen, fault, row};
+use super::{Answered, BOXES, Fault, Known, Look, META, Opened, ROWS, Rows, Seen, row};
 
 /// The index as it was at one moment.
 pub(in crate::store) struct Reader<'a> {
@@ -19,37 +19,34 @@ impl<'a> Reader<'a> {
     }
 
     pub(in crate::store) fn look(&self) -> Result<Look, Fault> {
-        let meta = self.txn.open_table(META).map_err(fault)?;
+        let meta = self.txn.open_table(META).answered()?;
         look(self.index, &meta)
     }
 
     pub(in crate::store) fn known(&self) -> Result<Known, Fault> {
-        let meta = self.txn.open_table(META).map_err(fault)?;
+        let meta = self.txn.open_table(META).answered()?;
         known(self.index, &meta)
     }
 
     /// How many rows an address has, without reading them.
     pub(in crate::store) fn count(&self, mailbox: u64) -> Result<u64, Fault> {
-        let boxes = self.txn.open_table(BOXES).map_err(fault)?;
+        let boxes = self.txn.open_table(BOXES).answered()?;
         Ok(sum_of(&boxes, mailbox)?.count)
     }
 
     /// All rows of an address, oldest first.
     pub(in crate::store) fn rows(&self, mailbox: u64) -> Result<Rows, Fault> {
-        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        let table = self.txn.open_table(ROWS).answered()?;
         let (start, end) = row::range(mailbox);
         let mut rows = Rows::default();
         let mut sum = Sum::default();
-        for found in table
-            .range(start.as_slice()..end.as_slice())
-            .map_err(fault)?
-        {
-            let (key, value) = found.map_err(fault)?;
+        for found in table.range(start.as_slice()..end.as_slice()).answered()? {
+            let (key, value) = found.answered()?;
             let (key, value) = (key.value(), value.value());
             sum.add(row::check(self.index, key, value).ok_or(Fault::Damaged)?);
             rows.push(key, value);
         }
-        let boxes = self.txn.open_table(BOXES).map_err(fault)?;
+        let boxes = self.txn.open_table(BOXES).answered()?;
         if sum_of(&boxes, mailbox)? == sum {
             Ok(rows)
         } else {
@@ -65,7 +62,7 @@ impl<'a> Reader<'a> {
         backwards: bool,
         most: usize,
     ) -> Result<Rows, Fault> {
-        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        let table = self.txn.open_table(ROWS).answered()?;
         let (start, end) = row::range(mailbox);
         let (first, last) = (
             Bound::Included(start.as_slice()),
@@ -77,7 +74,7 @@ impl<'a> Reader<'a> {
             (Some(key), true) => (first, key),
         };
         let mut rows = Rows::default();
-        let mut range = table.range::<&[u8]>(bounds).map_err(fault)?;
+        let mut range = table.range::<&[u8]>(bounds).answered()?;
         while rows.len() < most {
             let next = if backwards {
                 range.next_back()
@@ -85,7 +82,7 @@ impl<'a> Reader<'a> {
                 range.next()
             };
             let Some(found) = next else { break };
-            let (key, value) = found.map_err(fault)?;
+            let (key, value) = found.answered()?;
             row::check(self.index, key.value(), value.value()).ok_or(Fault::Damaged)?;
             rows.push(key.value(), value.value());
         }
@@ -94,15 +91,16 @@ impl<'a> Reader<'a> {
 
     /// The first mailbox whose number is not below `from`, and its first row.
     pub(in crate::store) fn next_mailbox(&self, from: u64) -> Result<Option<(u64, Rows)>, Fault> {
-        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        let table = self.txn.open_table(ROWS).answered()?;
         let start = from.to_be_bytes();
-        let mut range = table.range(start.as_slice()..).map_err(fault)?;
+        let mut range = table.range(start.as_slice()..).answered()?;
         let Some(found) = range.next() else {
             return Ok(None);
         };
-        let (key, value) = found.map_err(fault)?;
-        row::check(self.index, key.value(), value.value()).ok_or(Fault::Damaged)?;
-        let mailbox = row::mailbox(key.value()).ok_or(Fault::Damaged)?;
+        let (key, value) = found.answered()?;
+        let mailbox = row::check(self.index, key.value(), value.value())
+            .and_then(|_| row::mailbox(key.value()))
+            .ok_or(Fault::Damaged)?;
         let mut rows = Rows::default();
         rows.push(key.value(), value.value());
         Ok(Some((mailbox, rows)))
@@ -110,7 +108,7 @@ impl<'a> Reader<'a> {
 
     /// The row at a place, to find its name.
     pub(in crate::store) fn rows_at(&self, seen: &Seen) -> Result<Rows, Fault> {
-        let table = self.txn.open_table(ROWS).map_err(fault)?;
+        let table = self.txn.open_table(ROWS).answered()?;
         rows_at(self.index, &table, seen)
     }
 }
@@ -122,8 +120,8 @@ pub(super) fn rows_at(
 ) -> Result<Rows, Fault> {
     let start = row::prefix(seen.mailbox, seen.order);
     let mut rows = Rows::default();
-    for found in table.range(start.as_slice()..).map_err(fault)? {
-        let (key, value) = found.map_err(fault)?;
+    for found in table.range(start.as_slice()..).answered()? {
+        let (key, value) = found.answered()?;
         if !key.value().starts_with(&start) {
             break;
         }
@@ -144,7 +142,7 @@ pub(super) fn sum_of(
     boxes: &impl ReadableTable<u64, &'static [u8]>,
     mailbox: u64,
 ) -> Result<Sum, Fault> {
-    let found = boxes.get(mailbox).map_err(fault)?;
+    let found = boxes.get(mailbox).answered()?;
     found
         .map_or(Some(Sum::default()), |value| Sum::decode(value.value()))
         .ok_or(Fault::Damaged)

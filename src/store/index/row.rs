@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
+use super::octets::{put_number, take, take_array, take_len, take_number, take_octet};
 use super::{Opened, Rows, Seen};
 use crate::format::address_list;
 use crate::fs::Stamp;
@@ -55,10 +56,10 @@ pub(super) fn seal(index: &Opened, key: &[u8], value: &mut [u8]) -> u64 {
 
 /// Where the file of that hash stands, by the key of its row.
 pub(in crate::store) fn seen(key: &[u8], hash: u64) -> Option<Seen> {
-    Some(Seen {
+    parts(key).map(|(mailbox, order, _)| Seen {
         hash,
-        mailbox: mailbox(key)?,
-        order: order(key)?,
+        mailbox,
+        order,
     })
 }
 
@@ -123,18 +124,15 @@ pub(super) fn range(mailbox: u64) -> (Vec<u8>, Vec<u8>) {
 }
 
 pub(super) fn mailbox(key: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(key.get(..8)?.try_into().ok()?))
+    key.first_chunk().map(|first| u64::from_be_bytes(*first))
 }
 
-pub(in crate::store) fn order(key: &[u8]) -> Option<Order> {
-    Some(Order {
-        look: u32::from_be_bytes(key.get(LOOK)?.try_into().ok()?),
-        time: u64::from_be_bytes(key.get(LOOK.end..PREFIX)?.try_into().ok()?),
-    })
-}
-
-pub(in crate::store) fn name(key: &[u8]) -> Option<&[u8]> {
-    key.get(PREFIX..)
+/// Mailbox, order and name.
+fn parts(mut key: &[u8]) -> Option<(u64, Order, &[u8])> {
+    let mailbox = take_array(&mut key).map(u64::from_be_bytes)?;
+    let look = take_array(&mut key).map(u32::from_be_bytes)?;
+    let time = take_array(&mut key).map(u64::from_be_bytes)?;
+    Some((mailbox, Order { look, time }, key))
 }
 
 /// The hash of a row whose checksum holds.
@@ -217,14 +215,15 @@ impl Row {
     }
 
     pub(in crate::store) fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+        let (_, order, name) = parts(key)?;
         let mut rest = value.get(4..)?;
-        let place = Place::of_number(take(&mut rest, 1)?.first().copied()?)?;
-        let flags = take(&mut rest, 1)?.first().copied()?;
+        let place = Place::of_number(take_octet(&mut rest)?)?;
+        let flags = take_octet(&mut rest)?;
         let is = |flag: u8| flags & flag != 0;
         let stamp = Stamp {
             size: take_number(&mut rest)?,
             inode: take_number(&mut rest)?,
-            modified: order(key)?.modified(),
+            modified: order.modified(),
         };
         let size = stamp.size.checked_sub(take_number(&mut rest)?)?;
         let received = if is(flag::RECEIVED) {
@@ -238,12 +237,12 @@ impl Row {
             Some(stamp.modified())
         };
         let marks = if is(flag::MARKS) {
-            Some(take(&mut rest, 16)?.try_into().ok()?)
+            Some(take_array(&mut rest)?)
         } else {
             None
         };
         let mut text = || {
-            let len = usize::try_from(take_number(&mut rest)?).ok()?;
+            let len = take_len(&mut rest)?;
             String::from_utf8(take(&mut rest, len)?.to_vec()).ok()
         };
         let sender = address_list::Entry {
@@ -259,7 +258,7 @@ impl Row {
         Some(Self {
             entry: Entry {
                 place,
-                name: os_name(name(key)?)?,
+                name: os_name(name)?,
                 stamp,
                 summary: Summary {
                     sender,
@@ -274,36 +273,6 @@ impl Row {
             marks,
         })
     }
-}
-
-fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
-    let (taken, after) = rest.split_at_checked(len)?;
-    *rest = after;
-    Some(taken)
-}
-
-/// Seven bits an octet, the lowest first.
-pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            return out.push(low & 0x7f);
-        }
-        out.push(low | 0x80);
-    }
-}
-
-pub(super) fn take_number(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = take(rest, 1)?.first().copied()?;
-        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -370,7 +339,7 @@ pub(super) mod tests {
             for len in 0..PREFIX {
                 let cut = key.get(..len).unwrap();
                 assert!(Row::decode(cut, &value).is_none(), "{len}");
-                assert!(super::order(cut).is_none(), "{len}");
+                assert!(seen(cut, 7).is_none(), "{len}");
                 assert_eq!(mailbox(cut).is_some(), len >= 8, "{len}");
             }
             let mut foreign = value.clone();
@@ -378,6 +347,15 @@ pub(super) mod tests {
             assert!(
                 Row::decode(&key, &foreign).is_none(),
                 "a place there is not"
+            );
+            let mut larger = value.clone();
+            larger
+                .get_mut(6..9)
+                .unwrap()
+                .copy_from_slice(&[0x80, 0x80, 0]);
+            assert!(
+                Row::decode(&key, &larger).is_none(),
+                "the message is larger than its file"
             );
             let at = value.windows(2).position(|two| two == "ü".as_bytes());
             let mut broken = value.clone();

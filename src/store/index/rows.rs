@@ -1,7 +1,8 @@
 //! Many rows of the index in one piece of memory.
 
 use super::Opened;
-use super::row::{BEFORE_SIZE, LOOK, Row, seal, take_number};
+use super::octets::take_number;
+use super::row::{BEFORE_SIZE, LOOK, Row, seal};
 
 /// Rows as they stand in the index, read when they are asked for: a listing of a million messages
 /// is bytes, not a million objects.
@@ -35,14 +36,16 @@ impl Rows {
         put: impl FnOnce(&mut Vec<u8>) -> Option<usize>,
     ) -> Option<()> {
         let start = self.bytes.len();
-        let Some(at) = put(&mut self.bytes) else {
+        let at = put(&mut self.bytes);
+        let row = self.bytes.get_mut(start..).unwrap_or_default();
+        let made = at.and_then(|at| row.split_at_mut_checked(at.saturating_sub(start)));
+        let Some((key, value)) = made else {
             self.bytes.truncate(start);
             return None;
         };
-        let row = self.bytes.get_mut(start..)?;
-        let (key, value) = row.split_at_mut_checked(at - start)?;
         self.checks.push(seal(index, key, value));
-        self.ends.push((at, self.bytes.len()));
+        let at = start + key.len();
+        self.ends.push((at, at + value.len()));
         Some(())
     }
 
@@ -101,7 +104,8 @@ impl Rows {
             None => 0,
         };
         let &(at, end) = self.ends.get(index)?;
-        Some((self.bytes.get(start..at)?, self.bytes.get(at..end)?))
+        let row = self.bytes.get(start..end);
+        row.and_then(|row| row.split_at_checked(at - start))
     }
 
     /// The size of the file, without reading the row further: a listing asks it of all.
@@ -136,6 +140,21 @@ mod tests {
     use super::super::{Index, row};
     use super::*;
     use crate::fs::{Dir, Modes, Probe};
+
+    #[test]
+    fn a_row_that_is_not_there_or_not_whole_is_none() {
+        let mut rows = Rows::default();
+        rows.push(b"key", &[1, 2, 3]);
+        assert_eq!(rows.raw(0), Some((&b"key"[..], &[1, 2, 3][..])));
+        assert_eq!(rows.checked(0), None, "it is not to be written");
+        assert_eq!(rows.file_size(0), None, "it is cut before the size");
+        for beyond in [1, 2, 99] {
+            assert_eq!(rows.raw(beyond), None);
+            assert_eq!(rows.checked(beyond), None);
+            assert_eq!(rows.file_size(beyond), None);
+            assert!(rows.get(beyond).is_none());
+        }
+    }
 
     #[test]
     fn rows_that_move_to_another_look_are_as_if_made_in_it() {

@@ -80,14 +80,12 @@ impl Sorter {
 
 /// Lengths and hash before key and value; returns how much that is.
 fn put((key, value, check): (&[u8], &[u8], u64), to: &mut impl Write) -> io::Result<u64> {
-    for len in [key.len(), value.len()] {
-        let len = u32::try_from(len).map_err(io::Error::other)?;
-        to.write_all(&len.to_le_bytes())?;
+    let head = [key.len() as u64, value.len() as u64, check].map(u64::to_le_bytes);
+    let pieces = [head.as_flattened(), key, value];
+    for piece in pieces {
+        to.write_all(piece)?;
     }
-    to.write_all(&check.to_le_bytes())?;
-    to.write_all(key)?;
-    to.write_all(value)?;
-    Ok(16 + key.len() as u64 + value.len() as u64)
+    Ok(pieces.map(|piece| piece.len() as u64).iter().sum())
 }
 
 /// A run that is read, at one of its rows. The run with the lowest key is the greatest.
@@ -119,13 +117,13 @@ impl<'f> Run<'f> {
     }
 
     fn read(&mut self) -> io::Result<()> {
-        let mut head = [0; 16];
-        self.rest.read_exact(&mut head)?;
-        let number = u128::from_le_bytes(head);
-        let [key, value] = [number, number >> 32].map(|number| number & u128::from(u32::MAX));
-        self.check = u64::try_from(number >> 64).map_err(io::Error::other)?;
+        let mut head = [[0; 8]; 3];
+        self.rest.read_exact(head.as_flattened_mut())?;
+        let [key, value, check] = head.map(u64::from_le_bytes);
+        self.check = check;
         for (bytes, len) in [(&mut self.key, key), (&mut self.value, value)] {
-            bytes.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
+            // It was in the memory of this process.
+            bytes.resize(usize::try_from(len).unwrap_or_default(), 0);
             self.rest.read_exact(bytes)?;
         }
         Ok(())

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use redb::{Table, WriteTransaction};
 
+use super::octets::take_array;
 use super::read::{known, look, rows_at, run_name, sum_of};
-use super::{BOXES, Fault, Known, Look, META, Opened, ROWS, Row, Seen, Sorter, fault, row};
+use super::{Answered, BOXES, Fault, Known, Look, META, Opened, ROWS, Row, Seen, Sorter, row};
 
 /// What the rows of an address come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,12 +26,11 @@ impl Sum {
         self.sum = self.sum.wrapping_sub(check);
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (count, sum) = bytes.split_at_checked(8)?;
-        Some(Self {
-            count: u64::from_le_bytes(count.try_into().ok()?),
-            sum: u64::from_le_bytes(sum.try_into().ok()?),
-        })
+    pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let rest = &mut bytes;
+        let count = take_array(rest).map(u64::from_le_bytes)?;
+        let sum = take_array(rest).map(u64::from_le_bytes)?;
+        rest.is_empty().then_some(Self { count, sum })
     }
 
     fn encode(self) -> [u8; 16] {
@@ -64,23 +64,23 @@ impl<'a> Writing<'a> {
     }
 
     pub(in crate::store) fn look(&self) -> Result<Look, Fault> {
-        let meta = self.txn.open_table(META).map_err(fault)?;
+        let meta = self.txn.open_table(META).answered()?;
         look(self.index, &meta)
     }
 
     pub(in crate::store) fn known(&self) -> Result<Known, Fault> {
-        let meta = self.txn.open_table(META).map_err(fault)?;
+        let meta = self.txn.open_table(META).answered()?;
         known(self.index, &meta)
     }
 
     /// Adds rows, in their order: so they are written fastest and take the least room. More of
     /// them than are held wait in a file beside the index.
     pub(in crate::store) fn add(&mut self, rows: Sorter) -> Result<(), Fault> {
-        let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
+        let mut table: RowTable<'_> = self.txn.open_table(ROWS).answered()?;
         let mut sums = HashMap::new();
         rows.each(self.index.dir(), |key, value, check| {
             let mailbox = row::mailbox(key).ok_or(Fault::Damaged)?;
-            let old = table.insert(key, value).map_err(fault)?;
+            let old = table.insert(key, value).answered()?;
             let sum: &mut Sum = sums.entry(mailbox).or_default();
             if let Some(old) = old {
                 // A name that the directory showed twice, of another file by then.
@@ -110,8 +110,8 @@ impl<'a> Writing<'a> {
     fn put(&self, name: &str, mut bytes: Vec<u8>) -> Result<(), Fault> {
         let sum = self.index.hash(&[name.as_bytes(), &bytes]);
         bytes.extend(sum.to_le_bytes());
-        let mut meta = self.txn.open_table(META).map_err(fault)?;
-        meta.insert(name, bytes.as_slice()).map_err(fault)?;
+        let mut meta = self.txn.open_table(META).answered()?;
+        meta.insert(name, bytes.as_slice()).answered()?;
         Ok(())
     }
 
@@ -123,13 +123,12 @@ impl<'a> Writing<'a> {
     ) -> Result<(), Fault> {
         let mut gone = Vec::new();
         {
-            let mut table: RowTable<'_> = self.txn.open_table(ROWS).map_err(fault)?;
+            let mut table: RowTable<'_> = self.txn.open_table(ROWS).answered()?;
             let rows = rows_at(self.index, &table, seen)?;
             for (key, value) in rows.iter() {
-                if Row::decode(key, value).is_some_and(|row| is_it(&row))
-                    && let Some(old) = table.remove(key).map_err(fault)?
-                {
-                    gone.push(row::check(self.index, key, old.value()).ok_or(Fault::Damaged)?);
+                if Row::decode(key, value).is_some_and(|row| is_it(&row)) {
+                    table.remove(key).answered()?;
+                    gone.extend(row::check(self.index, key, value));
                 }
             }
         }
@@ -144,7 +143,7 @@ impl<'a> Writing<'a> {
         let sum = match self.boxes.get(&mailbox) {
             Some(&sum) => sum,
             None => {
-                let table = self.txn.open_table(BOXES).map_err(fault)?;
+                let table = self.txn.open_table(BOXES).answered()?;
                 sum_of(&table, mailbox)?
             }
         };
@@ -157,14 +156,12 @@ impl<'a> Writing<'a> {
         known: Option<&mut Known>,
     ) -> Result<(), Fault> {
         {
-            let mut table = self.txn.open_table(BOXES).map_err(fault)?;
+            let mut table = self.txn.open_table(BOXES).answered()?;
             for (&mailbox, sum) in &self.boxes {
                 if *sum == Sum::default() {
-                    table.remove(mailbox).map_err(fault)?;
+                    table.remove(mailbox).answered()?;
                 } else {
-                    table
-                        .insert(mailbox, sum.encode().as_slice())
-                        .map_err(fault)?;
+                    table.insert(mailbox, sum.encode().as_slice()).answered()?;
                 }
             }
         }
@@ -178,7 +175,7 @@ impl<'a> Writing<'a> {
         look.runs = look.runs.max(self.runs);
         self.put("look", look.encode())?;
         self.index.sync();
-        self.txn.commit().map_err(fault)
+        self.txn.commit().answered()
     }
 }
 
@@ -187,6 +184,33 @@ mod tests {
     use super::super::Index;
     use super::*;
     use crate::fs::{Dir, Modes, Probe};
+
+    #[test]
+    fn a_sum_is_read_whole_or_not_at_all() {
+        let sum = Sum { count: 3, sum: 9 };
+        let bytes = [&sum.encode()[..], &[0]].concat();
+        for len in 0..=17 {
+            let read = Sum::decode(bytes.get(..len).unwrap());
+            assert_eq!(read, (len == 16).then_some(sum), "{len}");
+        }
+    }
+
+    /// The disk may change what was written; and what is no row is not written.
+    #[test]
+    fn a_row_over_one_that_is_damaged_is_not_written() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
+        let index = Index::default().open(&dir, b"test", false).unwrap();
+        let key = [&7u64.to_be_bytes()[..], b"look and time", b"a.eml"].concat();
+        for keys in [[&key[..], &key[..]], [&key[..7], &key[..]]] {
+            let mut sorter = Sorter::default();
+            for key in keys {
+                sorter.push((key, b"not its checksum", 9));
+            }
+            let mut writing = index.write().unwrap();
+            assert!(matches!(writing.add(sorter), Err(Fault::Damaged)));
+        }
+    }
 
     /// A directory may show one name twice while it changes: of the second file the row is kept,
     /// and the sum is its.
