@@ -9,7 +9,7 @@ use crate::store::fuse;
 use crate::{Cursor, ErrorKind, MailServer, Session};
 
 /// What Jane sees, by every way of looking.
-fn seen(server: &MailServer) -> Vec<String> {
+fn seen(server: &MailServer, addresses: &[&str]) -> Vec<String> {
     let inbox = Session::logon_smtp(server, "", "jane@example.com")
         .unwrap()
         .inbox();
@@ -42,7 +42,10 @@ fn seen(server: &MailServer) -> Vec<String> {
     }
     assert_eq!(
         server.addresses().unwrap(),
-        ["ann", "bob", "jane", "joe"].map(|one| format!("{one}@example.com"))
+        addresses
+            .iter()
+            .map(|one| format!("{one}@example.com"))
+            .collect::<Vec<_>>()
     );
     server.check_all().unwrap();
     seen
@@ -71,22 +74,34 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
     write("two", &["jane", "joe"]);
     let all = ["jane", "joe", "ann", "bob"];
     write("gone", &all);
-    write("shared", &all);
+    write("shared", &[&all[..], &["lea"]].concat());
+    write("only", &["max"]);
+    let addresses: &[&str] = match begin {
+        Begin::Without | Begin::Known => &["ann", "bob", "jane", "joe", "lea", "max"],
+        Begin::Changed | Begin::Reopened => &["ann", "bob", "jane", "joe", "lea"],
+        Begin::Marked => &["ann", "bob", "jane", "joe", "max"],
+    };
+    let everybody = ["ann", "bob", "jane", "joe", "lea", "max"];
     let mut looking = server();
     if !matches!(begin, Begin::Without) {
-        assert_eq!(seen(&looking), ["gone", "one", "shared", "two"]);
+        let before = seen(&looking, &everybody);
+        assert_eq!(before, ["gone", "one", "shared", "two"]);
     }
     if matches!(begin, Begin::Marked) {
-        let session = Session::logon_smtp(&looking, "", "jane@example.com").unwrap();
-        let messages = session.inbox().messages().unwrap();
-        let shared = messages.iter().find(|one| one.subject() == "shared");
-        shared.unwrap().delete().unwrap();
+        for address in ["jane@example.com", "lea@example.com"] {
+            let session = Session::logon_smtp(&looking, "", address).unwrap();
+            let messages = session.inbox().messages().unwrap();
+            let shared = messages.iter().find(|one| one.subject() == "shared");
+            shared.unwrap().delete().unwrap();
+        }
         std::fs::remove_file(fixture.drop_dir().join("one")).unwrap();
         write("one", &["joe", "jane"]);
     }
     if matches!(begin, Begin::Changed | Begin::Reopened) {
-        std::fs::remove_file(fixture.drop_dir().join("gone")).unwrap();
-        write("new", &["jane", "joe"]);
+        for gone in ["gone", "only"] {
+            std::fs::remove_file(fixture.drop_dir().join(gone)).unwrap();
+        }
+        write("new", &all);
     }
     if matches!(begin, Begin::Reopened) {
         looking = server();
@@ -97,12 +112,16 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
         Begin::Marked => &["gone", "one", "two"],
     };
     fuse::set(calls, lasts);
-    let while_it_fails = seen(&looking);
+    let while_it_fails = seen(&looking, addresses);
     let has_failed = fuse::take();
     let context = format!("{begin:?}, call {calls}, {lasts}");
     assert_eq!(while_it_fails, there, "{context}");
-    assert_eq!(seen(&looking), there, "{context}: afterwards");
-    assert_eq!(seen(&server()), there, "{context}: another program");
+    assert_eq!(seen(&looking, addresses), there, "{context}: afterwards");
+    assert_eq!(
+        seen(&server(), addresses),
+        there,
+        "{context}: another program"
+    );
     has_failed
 }
 

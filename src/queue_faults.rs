@@ -4,6 +4,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
+mod left;
+mod reports;
+
 use std::collections::HashMap;
 use std::io::ErrorKind::{Other, StorageFull};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -114,17 +114,11 @@ impl<'a> Handover<'a> {
         {
             return Err(failure.into());
         }
-        let Some(lock) = self.lock.take() else {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                "the hand-over was already done",
-            ));
-        };
         Ok(Committed {
             spool: self.spool,
             dirs: Arc::clone(&self.dirs),
             id: std::mem::take(&mut self.id),
-            lock,
+            lock: self.lock.take(),
         })
     }
 
@@ -172,7 +166,8 @@ pub(crate) struct Committed<'a> {
     spool: &'a Spool,
     dirs: Arc<Dirs>,
     id: String,
-    lock: Lock,
+    /// Held to the end.
+    lock: Option<Lock>,
 }
 
 impl<'a> Committed<'a> {
@@ -182,7 +177,7 @@ impl<'a> Committed<'a> {
             spool,
             dirs: Arc::clone(dirs),
             id: id.to_owned(),
-            lock,
+            lock: Some(lock),
         }
     }
 
@@ -202,7 +197,8 @@ impl<'a> Committed<'a> {
             Err(failure) => problems.push(Error::from(failure).into()),
         }
         if problems.is_empty() {
-            remember(self.lock.release().map_err(Error::from), &mut problems);
+            let released = self.lock.map_or(Ok(()), Lock::release);
+            remember(released.map_err(Error::from), &mut problems);
         }
         problems
     }

@@ -166,7 +166,7 @@ const NEW: &str = "new";
 
 /// How many messages lie in a directory that was a queue.
 pub(crate) fn count_left(dir: &Dir) -> Result<usize> {
-    Ok(names(dir)?.messages.len())
+    names(dir).map(|names| names.messages.len())
 }
 
 fn names(dir: &Dir) -> Result<Names> {

@@ -5,7 +5,10 @@ use std::os::unix::fs::MetadataExt;
 
 use super::{Fixture, at_every_call};
 use crate::MailServer;
+use crate::delivery::Handover;
+use crate::fs::Op;
 use crate::state::new_id;
+use crate::transport::{Copy, Folder};
 
 fn text(subject: &str) -> String {
     format!(
@@ -66,6 +69,10 @@ fn leave(fixture: &Fixture) {
         std::fs::rename(fixture.path(name), fixture.path(&removing)).unwrap();
     }
     dir(&format!("State/removing/{}", new_id()));
+
+    // A lock alone.
+    dir("State/locks");
+    fixture.write(&format!("State/locks/{}", new_id()), "");
 }
 
 fn arrived(server: &MailServer) -> Vec<String> {
@@ -77,6 +84,56 @@ fn arrived(server: &MailServer) -> Vec<String> {
         .collect();
     subjects.sort();
     subjects
+}
+
+/// Another process has finished it before we have its lock.
+#[test]
+fn what_another_has_just_finished_is_nobodys_problem() {
+    let fixture = Fixture::new();
+    drop(fixture.restarted());
+    let id = new_id();
+    for dir in ["committed", "staging"] {
+        let left = fixture.path("State").join(dir).join(&id);
+        std::fs::create_dir_all(left.join("drop")).unwrap();
+    }
+    let state = fixture.path("State");
+    fixture.plan.observe(move |op, path| {
+        if op == Op::Lock && path.ends_with(&id) {
+            for dir in ["committed", "staging"] {
+                let _ = std::fs::remove_dir_all(state.join(dir).join(&id));
+            }
+        }
+    });
+    let done = fixture.watched().deliver_now().unwrap();
+    assert_eq!(done.problems(), []);
+    fixture.assert_state_is_clean("finished by another");
+}
+
+/// What is handed over for a directory that this server does not have waits for one that has it.
+#[test]
+fn what_is_for_a_folder_that_is_not_there_is_told_and_kept() {
+    let fixture = Fixture::new();
+    drop(fixture.restarted());
+    let committed = format!("State/committed/{}/queue", new_id());
+    std::fs::create_dir_all(fixture.path(&committed)).unwrap();
+    fixture.write(&format!("{committed}/{}.eml", new_id()), &text("queued"));
+    let done = fixture.restarted().deliver_now().unwrap();
+    let told: Vec<_> = done.problems().iter().map(crate::Problem::text).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("has no queue directory"), "{told:?}");
+    assert_eq!(fixture.files(&committed).len(), 1);
+    // Nor is anything begun that would have to wait so.
+    let server = fixture.restarted();
+    let copy = Copy {
+        folder: Folder::Queue,
+        name: "a.eml".to_owned(),
+        top: String::new(),
+        instead: None,
+    };
+    let staged = Handover::begin(server.spool()).unwrap();
+    let staged = staged.stage(&[copy], &|_| Ok(()));
+    let error = staged.map(drop).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{error}");
 }
 
 #[test]

@@ -55,6 +55,41 @@ fn of_many_sent_together_each_is_sent_or_not() {
     });
 }
 
+/// Each piece of a copy may be the one that cannot be written.
+#[test]
+fn a_send_in_small_pieces_is_all_or_nothing() {
+    for n in 0.. {
+        let fixture = super::Fixture::new();
+        fixture.plan.shorten(64);
+        let server = fixture.watched();
+        let mail = NewMail::new(&server).from("shop@example.com").subject("Hi");
+        let mail = mail.to("jane@example.com; far@example.net").body("Text");
+        fixture
+            .plan
+            .arm(n, Fault::Before(std::io::ErrorKind::StorageFull));
+        let sent = mail.send();
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        let expected = usize::from(sent.is_ok());
+        let server = fixture.restarted();
+        assert_eq!(
+            super::inbox_len(&server, "jane@example.com"),
+            expected,
+            "{n}"
+        );
+        let pickup = fixture.contents("Pickup");
+        assert_eq!(pickup.len(), expected, "{n}");
+        assert!(
+            pickup.iter().all(|file| file.ends_with("\r\n\r\nText")),
+            "{n} {pickup:?}"
+        );
+        if !struck {
+            assert!(n > 20, "it was written at once");
+            break;
+        }
+    }
+}
+
 #[cfg(all(target_os = "linux", not(portable_fs)))]
 #[test]
 fn many_share_the_sync_of_the_directory() {

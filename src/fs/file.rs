@@ -97,6 +97,11 @@ impl NewFile {
         File::new(file, self.path.clone(), self.probe.clone())
     }
 
+    /// Of so many octets that wait, how many are written at most.
+    pub(crate) fn most(&self, len: usize) -> usize {
+        self.probe.most(len)
+    }
+
     pub(crate) fn write_failure(&self, source: io::Error) -> Failure {
         Failure::new(Op::Write, self.path.clone(), source)
     }

@@ -29,7 +29,8 @@ impl DropStore {
             let most = self.rules.limits.message;
             let problems = (0..rows.len())
                 .filter(|&at| rows.file_size(at).is_some_and(|size| size > most))
-                .filter_map(|at| self.problem_of(&rows.get(at)?.entry));
+                .filter_map(|at| rows.get(at))
+                .filter_map(|row| self.problem_of(&row.entry));
             Ok(DropListing {
                 problems: problems.collect(),
                 unreadable: looked.problems.len(),

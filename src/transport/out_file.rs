@@ -59,7 +59,7 @@ impl OutFile {
 impl Sink for OutFile {
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.buffer.extend(bytes);
-        if self.buffer.len() >= BUFFER {
+        if self.buffer.len() >= self.file.most(BUFFER) {
             self.flush()?;
         }
         Ok(())

@@ -83,7 +83,10 @@ pub(crate) fn work_off_some(
     };
     let threads = queue.at_once.min(ids.len());
     let (ids, problems) = (Mutex::new(ids), Mutex::new(Vec::new()));
-    let next = || ids.lock().ok()?.pop().filter(|_| !stops());
+    let next = || {
+        let mut ids = ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.pop().filter(|_| !stops())
+    };
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -114,7 +117,7 @@ fn domain(address: &str) -> &str {
 
 /// One message: its lock is held until the outcome is written.
 fn attempt(spool: &Spool, queue: &Queue, id: &str) -> Result<()> {
-    let Some((file, lock)) = hold(spool, id)? else {
+    let Some((file, lock)) = hold(spool, queue, id)? else {
         return Ok(());
     };
     let Some(file) = file else {
@@ -255,7 +258,8 @@ fn hand_on(queue: &Queue, file: &QueueFile) -> Vec<Outcome> {
             .collect();
         let recipients: Vec<String> = group
             .iter()
-            .filter_map(|&at| Some(waiting.get(at)?.address.clone()))
+            .filter_map(|&at| waiting.get(at))
+            .map(|one| one.address.clone())
             .collect();
         let message = RelayMessage {
             credentials: None,

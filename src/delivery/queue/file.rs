@@ -13,8 +13,9 @@ use crate::format::bytes::{MessageBytes, read_range};
 use crate::format::encode::Sink;
 use crate::format::envelope::{Head, header_end, read_run};
 use crate::format::fields;
-use crate::fs::Lock;
+use crate::fs::{Dir, Lock};
 use crate::profile::Profile;
+use crate::state::Dirs;
 use crate::store::FileBytes;
 use crate::transport::{Copy, Folder, OutFile};
 
@@ -28,6 +29,8 @@ pub(super) fn state_name(id: &str) -> String {
 
 /// A message of the queue and where it stands.
 pub(super) struct QueueFile {
+    /// The queue.
+    dir: Dir,
     pub(super) id: String,
     pub(super) reverse_path: String,
     /// Octets that go on: without the run.
@@ -65,8 +68,7 @@ pub(super) fn ticket_of(spool: &Spool, queue: &Queue, id: &str) -> Result<Option
 }
 
 /// Who sweeps locks holds each for a moment.
-fn take_lock(spool: &Spool, id: &str) -> Result<Option<Lock>> {
-    let dirs = spool.state.ensure()?;
+fn take_lock(dirs: &Dirs, id: &str) -> Result<Option<Lock>> {
     for _ in 0..3 {
         if let Some(lock) = dirs.take(id)? {
             return Ok(Some(lock));
@@ -95,10 +97,7 @@ fn head_of(bytes: &dyn MessageBytes, spool: &Spool) -> Result<Vec<u8>> {
 }
 
 /// Whether a state of the message is handed over and not in its place yet.
-fn is_handed_over(spool: &Spool, id: &str) -> Result<bool> {
-    let Some(dirs) = spool.state.existing()? else {
-        return Ok(false);
-    };
+fn is_handed_over(dirs: &Dirs, id: &str) -> Result<bool> {
     for name in dirs.committed.all_names()? {
         let staged = dirs.committed.open_dir(&name);
         let staged = staged.and_then(|dir| dir.open_dir(Folder::Queue.name()));
@@ -113,16 +112,18 @@ fn is_handed_over(spool: &Spool, id: &str) -> Result<bool> {
 
 /// Takes a message for oneself; `None` while another has it. Its state is the newest then: what a
 /// process that died had handed over is moved first.
-pub(super) fn hold(spool: &Spool, id: &str) -> Result<Option<(Option<QueueFile>, Lock)>> {
-    let Some(queue) = &spool.queue else {
-        return Ok(None);
-    };
-    let Some(lock) = take_lock(spool, id)? else {
+pub(super) fn hold(
+    spool: &Spool,
+    queue: &Queue,
+    id: &str,
+) -> Result<Option<(Option<QueueFile>, Lock)>> {
+    let dirs = spool.state.ensure()?;
+    let Some(lock) = take_lock(&dirs, id)? else {
         return Ok(None);
     };
     if has_committed(spool)? {
         recover(spool)?;
-        if is_handed_over(spool, id)? {
+        if is_handed_over(&dirs, id)? {
             // Its newest state cannot be moved to its place now.
             return Ok(None);
         }
@@ -164,6 +165,7 @@ impl QueueFile {
             },
         };
         Ok(Some(Self {
+            dir: queue.dir.clone(),
             id: id.to_owned(),
             reverse_path: run.reverse_path,
             range: run.end as u64..bytes.len(),
@@ -175,19 +177,16 @@ impl QueueFile {
 
     /// Writes the next state, which takes the place of the one before.
     pub(super) fn replace_ticket(&self, spool: &Spool, ticket: &Ticket) -> Result<()> {
-        let Some(queue) = &spool.queue else {
-            return Ok(());
-        };
         let new = format!("{}.{NEW}", self.id);
         let state = state_name(&self.id);
         // Of a process that died; we hold the lock.
-        let _ = queue.dir.remove(&new);
-        let mut out = OutFile::new(queue.dir.create(&new)?);
+        let _ = self.dir.remove(&new);
+        let mut out = OutFile::new(self.dir.create(&new)?);
         out.put(ticket.encode().as_bytes())?;
         out.finish(spool.durable)?;
-        queue.dir.replace(&new, &queue.dir, &state)?;
+        self.dir.replace(&new, &self.dir, &state)?;
         if spool.durable {
-            queue.dir.sync()?;
+            self.dir.sync()?;
         }
         Ok(())
     }
@@ -204,17 +203,14 @@ impl QueueFile {
 
     /// Removes message and state, in this order.
     pub(super) fn remove(&self, spool: &Spool) -> Result<()> {
-        let Some(queue) = &spool.queue else {
-            return Ok(());
-        };
-        match queue.dir.remove(message_name(&self.id)) {
+        match self.dir.remove(message_name(&self.id)) {
             Err(failure) if !failure.is_gone() => return Err(failure.into()),
             _ => {}
         }
         if spool.durable {
-            queue.dir.sync()?;
+            self.dir.sync()?;
         }
-        match queue.dir.remove(state_name(&self.id)) {
+        match self.dir.remove(state_name(&self.id)) {
             Err(failure) if !failure.is_gone() => Err(failure.into()),
             _ => Ok(()),
         }

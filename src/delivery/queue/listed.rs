@@ -113,7 +113,11 @@ impl QueuedMessage {
 
     fn hold(&self) -> Result<(QueueFile, Lock)> {
         let spool = self.server.spool();
-        let held = hold(spool, &self.id)?.ok_or_else(|| {
+        let held = spool
+            .queue
+            .as_ref()
+            .map(|queue| hold(spool, queue, &self.id));
+        let held = held.transpose()?.flatten().ok_or_else(|| {
             let message = "the message is being delivered just now; try again";
             Error::new(ErrorKind::TimedOut, message)
         })?;
