@@ -1,6 +1,9 @@
 //! The system calls themselves fail, or the process is killed at them, from outside: nothing goes
 //! round the one door to the file system.
 
+use std::path::Path;
+use std::process::Output;
+
 use super::program::program;
 use super::support::Root;
 use super::workload::{check, command, prepare, told};
@@ -26,52 +29,62 @@ fn has_strace() -> bool {
     )
 }
 
-/// How often a program makes that call.
-fn count(role: &str, call: &str) -> usize {
+/// What looks, lists and prepares.
+const OTHER_CALLS: [&str; 6] = [
+    "fchmod",
+    "fchmodat",
+    "fstat",
+    "newfstatat",
+    "statx",
+    "getdents64",
+];
+
+const ROLES: [&str; 5] = ["send", "deliver", "delete", "read", "relay"];
+
+/// Runs a program with these calls treated so: `<call>:<treatment>`.
+fn treated(role: &str, root: &Root, log: &Path, calls: &[String]) -> Output {
+    let names: Vec<_> = calls
+        .iter()
+        .filter_map(|call| call.split(':').next())
+        .collect();
+    let mut wrapper = vec!["strace", "-f", "-qq", "-o", log.to_str().unwrap()];
+    let trace = format!("trace={}", names.join(","));
+    wrapper.extend(["-e", &trace]);
+    let injects = calls.iter().filter(|call| call.contains(':'));
+    let injects: Vec<_> = injects.map(|call| format!("inject={call}")).collect();
+    for inject in &injects {
+        wrapper.extend(["-e", inject]);
+    }
+    command(role, root.path(), &wrapper).output().unwrap()
+}
+
+/// How often a program makes that call while others are treated.
+fn count(role: &str, call: &str, others: &[String]) -> usize {
     let root = prepare(role);
     let log = root.join("calls");
-    let trace = format!("trace={call}");
-    let wrapper = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        log.to_str().unwrap(),
-        "-e",
-        &trace,
-    ];
-    let output = command(role, root.path(), &wrapper).output().unwrap();
-    assert!(told(&output).1, "{role} fails under strace");
+    let calls = [others, &[call.to_owned()]].concat();
+    let output = treated(role, &root, &log, &calls);
+    assert!(told(&output).1, "{role} fails under strace: {calls:?}");
     let log = std::fs::read_to_string(log).unwrap();
     log.lines()
         .filter(|line| line.contains(&format!("{call}(")))
         .count()
 }
 
-/// Runs each program with the n-th of each call treated so; how many runs it took.
-fn at_each_call(treatment: &str, step: usize) -> usize {
+/// Runs each program with the n-th of each of these calls treated so, and others always; how many
+/// runs it took.
+fn at_each_call(calls: &[&str], treatment: &str, others: &[String], step: usize) -> usize {
     let mut done = 0;
-    for role in ["send", "deliver", "delete", "read", "relay"] {
-        for call in CALLS {
-            let most = count(role, call);
+    for role in ROLES {
+        for call in calls {
+            let most = count(role, call, others);
             for n in (1..=most).step_by(step) {
                 let root = prepare(role);
-                let inject = format!("inject={call}:{treatment}:when={n}");
-                let trace = format!("trace={call}");
-                let wrapper = [
-                    "strace",
-                    "-f",
-                    "-qq",
-                    "-o",
-                    "/dev/null",
-                    "-e",
-                    &trace,
-                    "-e",
-                    &inject,
-                ];
-                let output = command(role, root.path(), &wrapper).output().unwrap();
+                let this = format!("{call}:{treatment}:when={n}");
+                let calls = [others, &[this]].concat();
+                let output = treated(role, &root, Path::new("/dev/null"), &calls);
                 let (lines, _) = told(&output);
-                let context = format!("{role}: {inject}: {lines:?}");
+                let context = format!("{role}: {calls:?}: {lines:?}");
                 let without_path = lines.iter().find(|line| line.starts_with("failed false"));
                 assert_eq!(without_path, None, "an error without a path: {context}");
                 check(role, &root, &lines, &context);
@@ -88,7 +101,7 @@ fn p1_a_process_that_dies_at_any_system_call_breaks_no_promise() {
     if !has_strace() {
         return;
     }
-    let done = at_each_call("signal=KILL", runs(9, 1));
+    let done = at_each_call(&CALLS, "signal=KILL", &[], runs(9, 1));
     println!("system calls: {done} programs killed at one");
 }
 
@@ -100,9 +113,30 @@ fn p2_a_system_call_that_fails_is_an_error_or_makes_no_difference() {
     }
     let mut done = 0;
     for error in ["EIO", "ENOSPC", "EACCES", "EINTR"] {
-        done += at_each_call(&format!("error={error}"), runs(23, 1));
+        done += at_each_call(&CALLS, &format!("error={error}"), &[], runs(23, 1));
     }
+    done += at_each_call(&OTHER_CALLS, "error=EIO", &[], runs(11, 1));
     println!("system calls: {done} programs with one that fails");
+}
+
+/// P2 on file systems that lack a call: files without a name, a rename that does not replace, and
+/// where `/proc` is not to be had.
+#[test]
+fn p2_what_a_file_system_lacks_is_done_otherwise() {
+    if !has_strace() {
+        return;
+    }
+    let step = runs(7, 1);
+    let mut done = at_each_call(&["openat"], "error=EOPNOTSUPP", &[], step);
+    done += at_each_call(&["linkat"], "error=ENOENT", &[], 1);
+    let without_rename = ["renameat2:error=EINVAL".to_owned()];
+    done += at_each_call(
+        &["renameat", "newfstatat"],
+        "error=EIO",
+        &without_rename,
+        step,
+    );
+    println!("system calls: {done} programs without one");
 }
 
 /// A system that says that it wrote what it did not.
@@ -111,22 +145,16 @@ fn p3_a_write_that_did_not_happen_is_found_out() {
     if !has_strace() {
         return;
     }
-    let most = count("send", "write");
+    let most = count("send", "write", &[]);
     for n in 1..=most {
         let root = prepare("send");
-        let inject = format!("inject=write:retval=3:when={n}");
-        let wrapper = [
-            "strace",
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            "trace=write",
-            "-e",
-            &inject,
-        ];
-        let output = command("send", root.path(), &wrapper).output().unwrap();
+        let inject = format!("write:retval=3:when={n}");
+        let output = treated(
+            "send",
+            &root,
+            Path::new("/dev/null"),
+            std::slice::from_ref(&inject),
+        );
         let (lines, _) = told(&output);
         check("send", &root, &lines, &format!("{inject}: {lines:?}"));
     }
