@@ -4,8 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 use crate::fs::Probe;
+use crate::fuse::{Fuse, INDEX};
 use crate::looks::Fixture;
-use crate::store::fuse;
 use crate::{Cursor, ErrorKind, MailServer, Session};
 
 /// What Jane sees, by every way of looking.
@@ -111,9 +111,9 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
         Begin::Changed | Begin::Reopened => &["new", "one", "shared", "two"],
         Begin::Marked => &["gone", "one", "two"],
     };
-    fuse::set(calls, lasts);
+    INDEX.with(|fuse| fuse.set(calls, lasts));
     let while_it_fails = seen(&looking, addresses);
-    let has_failed = fuse::take();
+    let has_failed = INDEX.with(Fuse::take);
     let context = format!("{begin:?}, call {calls}, {lasts}");
     assert_eq!(while_it_fails, there, "{context}");
     assert_eq!(seen(&looking, addresses), there, "{context}: afterwards");

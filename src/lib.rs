@@ -31,6 +31,8 @@ mod faults;
 mod folder;
 mod format;
 mod fs;
+#[cfg(test)]
+mod fuse;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 #[allow(
@@ -63,6 +65,14 @@ mod messages;
     feature = "imap"
 ))]
 mod net;
+#[cfg(all(
+    test,
+    target_os = "linux",
+    feature = "smtp",
+    feature = "pop3",
+    feature = "imap"
+))]
+mod net_faults;
 mod new_mail;
 mod object;
 mod part;

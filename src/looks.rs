@@ -296,7 +296,7 @@ fn a_full_check_is_due_when_the_clock_was_ahead() {
 /// A disk that failed once does not cost every later listing a reading of all files.
 #[test]
 fn an_index_whose_file_failed_once_is_opened_anew() {
-    use crate::store::fuse;
+    use crate::fuse::{Fuse, INDEX};
     let fixture = Fixture::new();
     for number in 0..5 {
         fixture.write(&format!("{number}.eml"), &["jane"], &number.to_string());
@@ -308,9 +308,9 @@ fn an_index_whose_file_failed_once_is_opened_anew() {
     for calls in 0..40 {
         fixture.write("new.eml", &["jane"], "new");
         fixture.rest(calls + 1);
-        fuse::set(usize::try_from(calls).unwrap(), false);
+        INDEX.with(|fuse| fuse.set(usize::try_from(calls).unwrap(), false));
         assert_eq!(subjects(&server, "jane").len(), 6, "{calls}");
-        failed += usize::from(fuse::take());
+        failed += usize::from(INDEX.with(Fuse::take));
         std::fs::remove_file(fixture.drop_dir().join("new.eml")).unwrap();
         fixture.rest(100 + calls);
         assert_eq!(subjects(&server, "jane").len(), 5, "{calls}");

@@ -80,10 +80,22 @@ impl Timed {
     }
 }
 
+/// Where tests break it.
+#[cfg_attr(
+    not(test),
+    expect(clippy::unnecessary_wraps, reason = "in tests it fails")
+)]
+fn pass() -> io::Result<()> {
+    #[cfg(test)]
+    crate::fuse::NET.with(crate::fuse::Fuse::burn)?;
+    Ok(())
+}
+
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.acknowledge_at_once();
         self.uninterrupted(|timed| {
+            pass()?;
             timed.stream.set_read_timeout(Some(timed.left()?))?;
             timed.stream.read(buffer)
         })
@@ -93,6 +105,7 @@ impl Read for Timed {
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.uninterrupted(|timed| {
+            pass()?;
             timed.stream.set_write_timeout(Some(timed.left()?))?;
             timed.stream.write(bytes)
         })

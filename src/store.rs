@@ -40,8 +40,6 @@ pub(crate) use drop_mailbox::DropMailbox;
 pub use entry::Summary;
 #[cfg(feature = "imap")]
 pub use imap::Imap;
-#[cfg(all(test, feature = "index"))]
-pub(crate) use index::fuse;
 pub use mailbox::{
     Listing, LogOn, Mailbox, Page, PageRequest, Position, Store, StoredMessage, Waiter,
 };

@@ -35,8 +35,6 @@ use crate::fs::{Dir, Failure};
 use crate::state::new_id;
 
 use access::Access;
-#[cfg(test)]
-pub(crate) use backend::fuse;
 pub(super) use known::{Known, Names, Seen};
 pub(super) use meta::Look;
 use read::Reader;
@@ -128,7 +126,9 @@ trait Answered<T> {
 impl<T, E: Into<redb::Error>> Answered<T> for Result<T, E> {
     fn answered(self) -> Result<T, Fault> {
         #[cfg(test)]
-        fuse::burn().map_err(|_| Fault::Unavailable)?;
+        crate::fuse::INDEX
+            .with(crate::fuse::Fuse::burn)
+            .map_err(|_| Fault::Unavailable)?;
         self.map_err(fault)
     }
 }

@@ -34,7 +34,7 @@ impl Backend {
 )]
 fn pass() -> Done {
     #[cfg(test)]
-    fuse::burn()?;
+    crate::fuse::INDEX.with(crate::fuse::Fuse::burn)?;
     Ok(())
 }
 
@@ -114,57 +114,5 @@ impl StorageBackend for Backend {
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Locked<bool> {
         self.file.query_lock_range(start, end)
-    }
-}
-
-/// Breaks the calls of one thread to files of indexes, from a number on.
-#[cfg(test)]
-pub(crate) mod fuse {
-    use std::cell::Cell;
-    use std::io;
-
-    thread_local! {
-        static FUSE: Cell<Fuse> = const { Cell::new(Fuse::Whole) };
-    }
-
-    #[derive(Clone, Copy, Default)]
-    enum Fuse {
-        /// Nothing is to be broken.
-        #[default]
-        Whole,
-        /// So many calls work before one fails, and whether all do from then on.
-        Burns(usize, bool),
-        /// One has failed, and whether all do now.
-        Burnt(bool),
-    }
-
-    /// So many calls work; then one fails, or all do.
-    pub(crate) fn set(calls: usize, lasts: bool) {
-        FUSE.set(Fuse::Burns(calls, lasts));
-    }
-
-    /// Something is to be broken, or was.
-    pub(crate) fn is_set() -> bool {
-        !matches!(FUSE.get(), Fuse::Whole)
-    }
-
-    /// Breaks nothing any more; whether something was broken.
-    pub(crate) fn take() -> bool {
-        matches!(FUSE.take(), Fuse::Burnt(_))
-    }
-
-    /// One call less works.
-    pub(in super::super) fn burn() -> io::Result<()> {
-        let (next, fails) = match FUSE.get() {
-            Fuse::Whole => return Ok(()),
-            Fuse::Burns(0, lasts) => (Fuse::Burnt(lasts), true),
-            Fuse::Burns(left, lasts) => (Fuse::Burns(left - 1, lasts), false),
-            Fuse::Burnt(lasts) => (Fuse::Burnt(lasts), lasts),
-        };
-        FUSE.set(next);
-        if fails {
-            return Err(io::Error::other("the disk does not answer"));
-        }
-        Ok(())
     }
 }
