@@ -20,5 +20,5 @@ pub(crate) use foreign::{deliver, deliver_pickup, without_doubles};
 pub(crate) use handover::Handover;
 pub(crate) use queue::{Clock, Queue, count_left, due, list as list_queue, work_off_some};
 pub use queue::{QueuedMessage, RetrySchedule};
-pub(crate) use recover::{has_committed, recover};
+pub(crate) use recover::{has_committed, recover, recover_in};
 pub(crate) use spool::{Outbox, Pickup, Spool};

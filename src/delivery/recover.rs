@@ -1,6 +1,8 @@
 //! Recovery: what a process that died has left is finished or undone. It is the same work as at
 //! any start, and doing it twice changes nothing.
 
+use std::sync::Arc;
+
 use super::handover::{CLAIM, Committed};
 use super::spool::Spool;
 use crate::error::{Error, ErrorKind, Problem, Result};
@@ -19,31 +21,34 @@ pub(crate) fn has_committed(spool: &Spool) -> Result<bool> {
 /// Finishes what was committed, undoes what was not, as far as this server's directories reach.
 /// What somebody is at work on is left alone.
 pub(crate) fn recover(spool: &Spool) -> Result<Vec<Problem>> {
-    let Some(dirs) = spool.state.existing()? else {
-        return Ok(Vec::new());
-    };
+    let dirs = spool.state.existing()?;
+    Ok(dirs.map_or_else(Vec::new, |dirs| recover_in(spool, &dirs)))
+}
+
+/// The same in the directories that are open.
+pub(crate) fn recover_in(spool: &Spool, dirs: &Arc<Dirs>) -> Vec<Problem> {
     let mut problems = Vec::new();
     each(&dirs.committed, &mut problems, |id, problems| {
         if let Some(lock) = dirs.take(id)? {
-            problems.extend(Committed::adopt(spool, &dirs, id, lock).move_out());
+            problems.extend(Committed::adopt(spool, dirs, id, lock).move_out());
         }
         Ok(())
     });
     each(&dirs.staging, &mut problems, |id, _| {
         if let Some(lock) = dirs.take(id)? {
-            clear_staging(spool, &dirs, id)?;
+            clear_staging(spool, dirs, id)?;
             lock.release()?;
         }
         Ok(())
     });
     if let Some(drop) = &spool.drop {
-        match recover_removing(drop, &dirs) {
+        match recover_removing(drop, dirs) {
             Ok(more) => problems.extend(more),
             Err(error) => problems.push(error.into()),
         }
     }
-    each(&dirs.locks, &mut problems, |id, _| sweep_lock(&dirs, id));
-    Ok(problems)
+    each(&dirs.locks, &mut problems, |id, _| sweep_lock(dirs, id));
+    problems
 }
 
 /// Does something for each id in a directory; one that fails holds up no other.

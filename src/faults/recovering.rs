@@ -91,17 +91,16 @@ fn arrived(server: &MailServer) -> Vec<String> {
 fn what_another_has_just_finished_is_nobodys_problem() {
     let fixture = Fixture::new();
     drop(fixture.restarted());
-    let id = new_id();
-    for dir in ["committed", "staging"] {
+    let left = ["committed", "staging"].map(|dir| {
+        let id = new_id();
         let left = fixture.path("State").join(dir).join(&id);
         std::fs::create_dir_all(left.join("drop")).unwrap();
-    }
-    let state = fixture.path("State");
+        (id, left)
+    });
     fixture.plan.observe(move |op, path| {
-        if op == Op::Lock && path.ends_with(&id) {
-            for dir in ["committed", "staging"] {
-                let _ = std::fs::remove_dir_all(state.join(dir).join(&id));
-            }
+        let ours = left.iter().find(|(id, _)| path.ends_with(id));
+        if let Some((_, left)) = ours.filter(|_| op == Op::Lock) {
+            let _ = std::fs::remove_dir_all(left);
         }
     });
     let done = fixture.watched().deliver_now().unwrap();

@@ -13,10 +13,26 @@ use crate::{NewMail, Session};
 
 #[test]
 fn of_many_sent_together_each_is_sent_or_not() {
+    send_many_at_every_call(true);
+}
+
+/// The same where no file can be made without a name.
+#[test]
+fn of_many_sent_together_with_names_each_is_sent_or_not() {
+    send_many_at_every_call(false);
+}
+
+fn send_many_at_every_call(has_unnamed: bool) {
     at_every_call("many are sent together", |fixture, n, fault| {
         let context = format!("{n} {fault:?}");
+        if !has_unnamed {
+            fixture.plan.lack_unnamed();
+        }
         let server = fixture.watched();
-        let addresses: Vec<_> = (0..4).map(|n| format!("user{n}@example.com")).collect();
+        let count_of = if has_unnamed { 4 } else { 2 };
+        let addresses: Vec<_> = (0..count_of)
+            .map(|n| format!("user{n}@example.com"))
+            .collect();
         let drafts = addresses.iter().map(|address| {
             NewMail::new(&server)
                 .from("shop@example.com")
@@ -241,6 +257,29 @@ fn a_signal_changes_nothing() {
             struck
         },
     );
+}
+
+/// A system that wrote less than it said.
+#[test]
+fn a_copy_that_is_not_as_long_as_it_was_written_is_not_sent() {
+    let fixture = super::Fixture::new();
+    fixture.plan.lack_unnamed();
+    let server = fixture.watched();
+    let mut last = std::path::PathBuf::new();
+    fixture.plan.observe(move |op, path| match op {
+        Op::Create if path.extension().is_some_and(|end| end == "eml") => last = path.to_path_buf(),
+        Op::Sync if path == last => {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            file.set_len(7).unwrap();
+        }
+        _ => {}
+    });
+    let error = draft(&server, "jane@example.com").send().unwrap_err();
+    assert!(error.to_string().contains("octets were written"), "{error}");
+    assert!(error.path().is_some());
+    drop(error);
+    assert_eq!(fixture.files("Drop"), [""; 0]);
+    fixture.assert_state_is_clean("cut");
 }
 
 /// Somebody has taken the name of a copy in Drop: his file stays, and the copy comes under another.

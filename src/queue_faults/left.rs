@@ -108,6 +108,46 @@ fn what_the_owner_asks_is_done_to_the_newest_state_whatever_fails() {
     }
 }
 
+/// Whoever has handed its newest state over is at work still, or somebody has the message itself.
+#[test]
+fn the_owner_waits_for_who_is_at_work_whatever_fails() {
+    for n in 0.. {
+        let fixture = Fixture::new(&["later@example.net"]);
+        fixture.open(Probe::default(), 0).deliver_now().unwrap();
+        let server = fixture.open(fixture.plan.probe(), 0);
+        let queued = server.queue().unwrap().remove(0);
+        let state = fixture.root.path().join("State");
+        let id = crate::state::new_id();
+        let committed = state.join("committed").join(&id).join("queue");
+        std::fs::create_dir_all(&committed).unwrap();
+        let name = format!("{}.state", queued.id());
+        let own = fixture.root.path().join("Queue").join(&name);
+        std::fs::copy(own, committed.join(name)).unwrap();
+        let lock = |id: &str| {
+            let lock = std::fs::File::create(state.join("locks").join(id)).unwrap();
+            lock.lock().unwrap();
+            lock
+        };
+        let at_work = lock(&id);
+        fixture.plan.arm(n, Fault::Before(Other));
+        let error = queued.retry_now().unwrap_err();
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        let waits = error.kind() == crate::ErrorKind::TimedOut;
+        assert!(waits || (struck && error.path().is_some()), "{n} {error}");
+        drop(at_work);
+        let at_work = lock(queued.id());
+        let error = queued.retry_now().unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::TimedOut, "{n} {error}");
+        drop(at_work);
+        queued.retry_now().unwrap();
+        if !struck {
+            assert!(n > 5, "{n}");
+            break;
+        }
+    }
+}
+
 /// A directory from the future does not tell of later changes.
 #[test]
 fn a_queue_whose_time_is_ahead_is_looked_at_each_time() {

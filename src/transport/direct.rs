@@ -11,8 +11,8 @@ use crate::state::new_id;
 /// Hands a message over to all its recipients.
 pub(super) fn hand_over(way: &dyn Transport, outgoing: &Outgoing<'_>) -> Result<Submitted> {
     let mut scratch = Scratch::default();
-    (outgoing.content)(&mut scratch)?;
-    let bytes = scratch.finish()?;
+    let written = (outgoing.content)(&mut scratch);
+    let bytes = written.and_then(|()| scratch.finish())?;
     let recipients: Vec<String> = outgoing
         .recipients
         .iter()

@@ -139,3 +139,35 @@ fn header_of(content: &Content<'_>) -> Result<Vec<u8>> {
     }
     Ok(head.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_header_is_read_to_its_end_and_no_further_than_it_may_go() {
+        let whole = header_of(&|to| {
+            to.put(b"From: a@b.example\r\n")?;
+            to.put(b"\r\nbody")?;
+            panic!("the body is asked for");
+        });
+        assert_eq!(whole.unwrap(), b"From: a@b.example\r\n\r\n");
+        let long = header_of(&|to| (0..3).try_for_each(|_| to.put(&vec![b'a'; MOST_HEADER])));
+        assert!(long.unwrap().len() > 2 * MOST_HEADER);
+        let none = header_of(&|to| to.put(b"From: a@b.example\r\n"));
+        assert_eq!(none.unwrap(), b"From: a@b.example\r\n");
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_no_envelope() {
+        let outgoing = Outgoing {
+            reverse_path: None,
+            recipients: &[],
+            content: &|_| Err(Error::new(ErrorKind::Io, "it is gone")),
+            credentials: None,
+        };
+        let error = exchange(&outgoing, &[]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+    }
+}

@@ -210,3 +210,54 @@ impl Transport for Sendmail {
         outcomes.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind, Read};
+
+    use super::*;
+
+    /// A program that handles signals finds its reads interrupted.
+    struct Interrupted(usize);
+
+    impl Read for Interrupted {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += 1;
+            match self.0 {
+                1 | 3 => Err(ErrorKind::Interrupted.into()),
+                2 => (&b"user "[..]).read(buffer),
+                4 => (&b"unknown"[..]).read(buffer),
+                _ => Err(Error::other("it is closed")),
+            }
+        }
+    }
+
+    #[test]
+    fn what_it_says_is_read_to_its_end() {
+        assert_eq!(last_of(Interrupted(0)), "user unknown");
+    }
+
+    #[test]
+    fn what_is_no_address_is_no_argument() {
+        let recipients = ["joe@example.net".to_owned(), "joe@".to_owned()];
+        let message = |from, to| RelayMessage {
+            id: "id",
+            reverse_path: from,
+            recipients: to,
+            bytes: std::sync::Arc::new(Vec::new()),
+            range: 0..0,
+            credentials: None,
+        };
+        for message in [
+            message("", &recipients[..]),
+            message("joe", &recipients[..1]),
+        ] {
+            let outcomes = Sendmail::at("/bin/true").send(&message);
+            assert!(
+                outcomes
+                    .iter()
+                    .all(|one| matches!(one, Outcome::Deferred(_)))
+            );
+        }
+    }
+}

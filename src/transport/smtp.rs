@@ -269,3 +269,30 @@ impl fmt::Debug for Smtp {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_tls_nothing_is_sent_that_asks_for_it() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let way = Smtp {
+            security: Security::Implicit,
+            ..Smtp::plain("127.0.0.1").port(listener.local_addr().unwrap().port())
+        };
+        let recipients = ["joe@example.net".to_owned()];
+        let outcomes = way.send(&RelayMessage {
+            id: "id",
+            reverse_path: "",
+            recipients: &recipients,
+            bytes: std::sync::Arc::new(Vec::new()),
+            range: 0..0,
+            credentials: None,
+        });
+        assert!(
+            outcomes[0].reply().text().contains("TLS is not set up"),
+            "{outcomes:?}"
+        );
+    }
+}

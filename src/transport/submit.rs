@@ -131,20 +131,25 @@ pub(crate) fn prepare(spool: &Spool, outgoing: &Outgoing<'_>) -> Result<Prepared
         return submit(spool, outgoing).map(Prepared::Done);
     }
     let (copies, mut submitted) = copies_of(spool, outgoing)?;
-    if let [single] = copies.as_slice() {
-        let dir = spool.dir(single.folder).ok_or_else(no_way)?;
-        let mut copier = Copier::new(outgoing.content, spool.durable);
-        let stuffed = spool.is_stuffed(single.folder);
-        let written = publish::prepare(&dir, &single.name, |file| {
-            copier.write(single, stuffed, file)
-        })?;
-        if let Some(file) = written {
-            return Ok(Prepared::Unnamed(Box::new(file), submitted));
-        }
+    if let [single] = copies.as_slice()
+        && let Some(file) = prepare_single(spool, single, outgoing.content)?
+    {
+        return Ok(Prepared::Unnamed(Box::new(file), submitted));
     }
     submitted.pending = send_copies(spool, &copies, outgoing.content)?;
     spool.counters.sent(submitted.delivered.len());
     Ok(Prepared::Done(submitted))
+}
+
+fn prepare_single(
+    spool: &Spool,
+    copy: &Copy<'_>,
+    content: &Content<'_>,
+) -> Result<Option<Unnamed>> {
+    let dir = spool.dir(copy.folder).ok_or_else(no_way)?;
+    let mut copier = Copier::new(content, spool.durable);
+    let stuffed = spool.is_stuffed(copy.folder);
+    publish::prepare(&dir, &copy.name, |file| copier.write(copy, stuffed, file))
 }
 
 fn publish_single(spool: &Spool, copy: &Copy<'_>, content: &Content<'_>) -> Result<Vec<Problem>> {
@@ -283,4 +288,37 @@ pub(crate) fn received(spool: &Spool, id: &str) -> String {
         .map_or("localhost", String::as_str);
     let now = crate::time::rfc5322(std::time::SystemTime::now());
     format!("Received: by {domain} (cdonts)\r\n\twith local id {id};\r\n\t{now}\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MailServer;
+    use crate::transport::Folder;
+
+    /// A copy is made only for what there is; if not, nothing is written anywhere.
+    #[test]
+    fn a_copy_for_a_folder_that_is_not_there_is_an_error() {
+        let server = MailServer::temporary().unwrap();
+        let copy = Copy {
+            folder: Folder::Queue,
+            name: "a.eml".to_owned(),
+            top: String::new(),
+            instead: None,
+        };
+        let content = |_: &mut dyn crate::format::encode::Sink| panic!("it is written");
+        let errors = [
+            publish_single(server.spool(), &copy, &content)
+                .map(drop)
+                .unwrap_err(),
+            prepare_single(server.spool(), &copy, &content)
+                .map(drop)
+                .unwrap_err(),
+        ];
+        assert!(
+            errors
+                .iter()
+                .all(|error| error.kind() == ErrorKind::Configuration)
+        );
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ticket::{Ticket, Waiting, seconds};
 use super::{NEW, Queue, STATE};
-use crate::delivery::{Spool, has_committed, recover};
+use crate::delivery::{Spool, has_committed, recover_in};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::Address;
 use crate::format::bytes::{MessageBytes, read_range};
@@ -122,7 +122,7 @@ pub(super) fn hold(
         return Ok(None);
     };
     if has_committed(spool)? {
-        recover(spool)?;
+        recover_in(spool, &dirs);
         if is_handed_over(&dirs, id)? {
             // Its newest state cannot be moved to its place now.
             return Ok(None);

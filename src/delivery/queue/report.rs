@@ -161,15 +161,10 @@ impl<'a> Report<'a> {
         let boundary = format!("=_report_{}", new_id());
         let mut header = String::new();
         self.push_header(sender, &boundary, &mut header);
-        to.put(header.as_bytes())?;
         let next = format!("--{boundary}\r\n");
-        to.put(next.as_bytes())?;
+        to.put(format!("{header}{next}").as_bytes())?;
         write_text("plain", &self.text(), Charset::UTF_8, to)?;
-        to.put(b"\r\n")?;
-        to.put(next.as_bytes())?;
-        to.put(self.status().as_bytes())?;
-        to.put(b"\r\n")?;
-        to.put(next.as_bytes())?;
+        to.put(format!("\r\n{next}{}\r\n{next}", self.status()).as_bytes())?;
         write_text("rfc822-headers", &self.original(), Charset::UTF_8, to)?;
         to.put(format!("\r\n--{boundary}--\r\n").as_bytes())
     }

@@ -105,6 +105,26 @@ mod tests {
         assert_eq!(Ticket::decode(&text), Some(ticket));
     }
 
+    #[test]
+    fn what_is_no_ticket_is_none() {
+        let head = "cdonts queue 1\nqueued 1\nnext 2\nattempts 3\ntold 0";
+        assert!(Ticket::decode(&format!("{head}\nend\n")).is_some());
+        for text in [
+            "\nend\n",
+            "cdonts queue 2\nqueued 1\nnext 2\nattempts 3\ntold 0\nend\n",
+            "cdonts queue 1\nend\n",
+            "cdonts queue 1\nqueued\nnext 2\nattempts 3\ntold 0\nend\n",
+            "cdonts queue 1\nqueued x\nnext 2\nattempts 3\ntold 0\nend\n",
+            "cdonts queue 1\nnext 2\nattempts 3\ntold 0\nend\n",
+            "cdonts queue 1\nqueued 1\nnext 2\nattempts 4294967296\ntold 0\nend\n",
+            "cdonts queue 1\nqueued 1\nnext 2\nattempts 3\nend\n",
+            &format!("{head}\nfor a@b\tlater\nend\n"),
+            &format!("{head}\nto a@b\nend\n"),
+        ] {
+            assert_eq!(Ticket::decode(text), None, "{text}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn a_ticket_is_read_back_and_one_that_was_cut_is_none(
