@@ -174,6 +174,12 @@ fn nobody_knows_what_became_of_a_message_that_was_taken_by_halves() {
         ("exit 0", large.as_str(), "did not read all"),
         ("cat > /dev/null; sleep 60", "short", "does not end"),
         ("sleep 60", large.as_str(), "does not end"),
+        // What it has started holds the pipe of the message.
+        (
+            "sleep 5 <&0 >/dev/null 2>&1 & exit 0",
+            large.as_str(),
+            "did not read all",
+        ),
     ] {
         let root = Root::new();
         let program = root.write("sendmail", format!("#!/bin/sh\n{script}\n"));
@@ -213,4 +219,49 @@ fn a_report_goes_out_with_the_null_reverse_path() {
     server.deliver_now().unwrap();
     let args = std::fs::read_to_string(out.join("args")).unwrap();
     assert_eq!(args, "-i\n-f\n<>\n--\njoe@example.net\n");
+}
+
+/// A daemon may have its children's ends thrown away by the system: then nobody can say how the
+/// program ended, and the message may be sent.
+#[test]
+fn without_the_ends_of_children_nobody_knows_what_became_of_it() {
+    let of_child = support::role();
+    let Some((_, path)) = of_child else {
+        for name in ["quick", "slow"] {
+            let root = Root::new();
+            let output = std::process::Command::new("bash")
+                .args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""])
+                .arg(std::env::current_exe().unwrap())
+                .args(["--exact", "--nocapture"])
+                .arg("without_the_ends_of_children_nobody_knows_what_became_of_it")
+                .env("CDONTS_TEST_ROLE", name)
+                .env("CDONTS_TEST_DIR", root.path().join(name))
+                .output()
+                .unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(said.contains("told: 4.3.0"), "{name}: {said}");
+            assert!(said.contains("does not end"), "{name}: {said}");
+        }
+        return;
+    };
+    let root = Root::new();
+    let is_slow = path.ends_with("slow");
+    let script = if is_slow {
+        "exec sleep 60"
+    } else {
+        "exec cat >/dev/null"
+    };
+    let program = root.write("sendmail", format!("#!/bin/sh\n{script}\n"));
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let time = Duration::from_millis(if is_slow { 200 } else { 20_000 });
+    let server = root
+        .builder()
+        .create_directories()
+        .relay(Sendmail::at(program).timeout(time))
+        .open()
+        .unwrap();
+    send(&server);
+    let queue = server.queue().unwrap();
+    println!("told: {}", queue[0].last_reply("joe@example.net"));
 }

@@ -1183,3 +1183,31 @@ fn a_name_that_is_none_is_not_said_to_a_relay() {
     drop(sender);
     assert_eq!(served.join().unwrap(), [""]);
 }
+
+/// A system without certificates is told when a way that needs them is made, not when mail is lost.
+#[test]
+fn without_certificates_no_way_with_tls_is_made() {
+    const NAME: &str = "without_certificates_no_way_with_tls_is_made";
+    if std::env::var_os("CDONTS_TEST_ROLE").is_none() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", NAME])
+            .env("CDONTS_TEST_ROLE", "without certificates")
+            .env("SSL_CERT_FILE", "/dev/null")
+            .env("SSL_CERT_DIR", "/dev/null")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("no way"), "{said}");
+        return;
+    }
+    let ways = [
+        Smtp::new("localhost"),
+        Smtp::submission("localhost"),
+        Smtp::plain("localhost").security(Security::StartTls),
+    ];
+    for way in ways {
+        let error = way.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    }
+    println!("no way");
+}

@@ -318,6 +318,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_ends_a_dialogue_says_with_whom_it_was() {
+        let endpoint = Endpoint::new("host".to_owned(), (995, 110), Security::Implicit);
+        let mut faults = vec![
+            (Fault::Protocol("odd".to_owned()), ErrorKind::Network, "odd"),
+            (
+                Fault::NotPrivate("no TLS", None),
+                ErrorKind::NotPrivate,
+                "no TLS",
+            ),
+        ];
+        #[cfg(feature = "smtp")]
+        faults.push((
+            Fault::Said(crate::Reply::new(550, "", "no")),
+            ErrorKind::Network,
+            "550 no",
+        ));
+        for (fault, kind, text) in faults {
+            let error = endpoint.error(fault);
+            assert_eq!(error.kind(), kind);
+            assert_eq!(error.to_string(), format!("host:995: {text}"));
+        }
+    }
+
+    #[test]
     fn the_port_follows_from_the_security_unless_it_is_set() {
         let mut endpoint = Endpoint::new("host".to_owned(), (995, 110), Security::Implicit);
         assert_eq!(endpoint.to_string(), "host:995");
