@@ -29,8 +29,8 @@ impl<S: Read + Write> Stream for S {}
 pub(super) struct Server {
     pub(super) port: u16,
     authority: Vec<u8>,
-    /// The messages that it has to their ends.
-    pub(super) taken: Arc<Mutex<usize>>,
+    /// From whom the messages were that it has to their ends.
+    pub(super) taken: Arc<Mutex<Vec<String>>>,
     pub(super) heard: Arc<Mutex<Vec<String>>>,
 }
 
@@ -81,7 +81,7 @@ impl Server {
 struct Session {
     kind: Kind,
     tls: Arc<ServerConfig>,
-    taken: Arc<Mutex<usize>>,
+    taken: Arc<Mutex<Vec<String>>>,
     heard: Arc<Mutex<Vec<String>>>,
 }
 
@@ -92,19 +92,24 @@ impl Session {
     }
 
     fn serve(&self, stream: TcpStream) {
-        let mut clear = Some(stream.try_clone().unwrap());
+        let (mut clear, mut from) = (Some(stream.try_clone().unwrap()), String::new());
         let mut talk: Box<dyn Stream> = if self.kind.is_implicit {
             self.private(stream)
         } else {
             Box::new(stream)
         };
         if say(&mut talk, "220 here") {
-            while self.answer(&mut talk, &mut clear).is_some() {}
+            while self.answer(&mut talk, &mut clear, &mut from).is_some() {}
         }
     }
 
     /// Answers one line; `None` at the end.
-    fn answer(&self, talk: &mut Box<dyn Stream>, clear: &mut Option<TcpStream>) -> Option<()> {
+    fn answer(
+        &self,
+        talk: &mut Box<dyn Stream>,
+        clear: &mut Option<TcpStream>,
+        from: &mut String,
+    ) -> Option<()> {
         let line = hear(talk)?;
         self.heard.lock().unwrap().push(line.clone());
         let said = match line.get(..4).unwrap_or(&line) {
@@ -135,8 +140,12 @@ impl Session {
             "DATA" => {
                 say(talk, "354 go").then_some(())?;
                 while hear(talk)? != "." {}
-                *self.taken.lock().unwrap() += 1;
+                self.taken.lock().unwrap().push(from.clone());
                 "250 2.0.0".to_owned()
+            }
+            "MAIL" => {
+                from.clone_from(&line);
+                "250 2.1.0".to_owned()
             }
             "QUIT" => return None,
             _ => "250 2.0.0 ok".to_owned(),
