@@ -30,7 +30,8 @@ fn has_strace() -> bool {
 }
 
 /// What looks, lists and prepares.
-const OTHER_CALLS: [&str; 6] = [
+const OTHER_CALLS: [&str; 7] = [
+    "pread64",
     "fchmod",
     "fchmodat",
     "fstat",
@@ -115,7 +116,9 @@ fn p2_a_system_call_that_fails_is_an_error_or_makes_no_difference() {
     for error in ["EIO", "ENOSPC", "EACCES", "EINTR"] {
         done += at_each_call(&CALLS, &format!("error={error}"), &[], runs(23, 1));
     }
-    done += at_each_call(&OTHER_CALLS, "error=EIO", &[], runs(11, 1));
+    for error in ["EIO", "EINTR"] {
+        done += at_each_call(&OTHER_CALLS, &format!("error={error}"), &[], runs(11, 1));
+    }
     println!("system calls: {done} programs with one that fails");
 }
 
@@ -136,6 +139,19 @@ fn p2_what_a_file_system_lacks_is_done_otherwise() {
         &without_rename,
         step,
     );
+    // Neither way to give a file its name works.
+    let (root, calls) = (prepare("send"), ["linkat:error=ENOENT".to_owned()]);
+    let (lines, _) = told(&treated("send", &root, Path::new("/dev/null"), &calls));
+    check("send", &root, &lines, "without links");
+    // Whether it can rename so is told, or that it cannot be found out.
+    for (error, is_told) in [("EINVAL", true), ("EIO", false)] {
+        let (root, calls) = (prepare("check"), [format!("renameat2:error={error}")]);
+        root.dir("State");
+        let output = treated("check", &root, Path::new("/dev/null"), &calls);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said.contains("Rename"), is_told, "{error}: {said}");
+        assert!(is_told || said.contains("failed true"), "{error}: {said}");
+    }
     println!("system calls: {done} programs without one");
 }
 

@@ -17,6 +17,9 @@ use super::support::{Root, messages, role, simple};
 /// The test that is the program.
 const PROGRAM: &str = "workload::program";
 
+/// What is sent beside octets.
+const ATTACHED: &str = "attached.bin";
+
 /// How many foreign messages are delivered, and how many files are shared.
 pub(super) const MANY: usize = 10;
 
@@ -44,6 +47,7 @@ fn program() {
         "deliver and delete" => deliver(&root).and_then(|()| delete(&root)),
         "relay" => relay(&root),
         "recover" => open(&root).map(drop),
+        "check" => look_after(&root),
         _ => panic!("there is no program {role}"),
     };
     if let Err(error) = done {
@@ -61,7 +65,8 @@ fn send(root: &Path) -> cdonts::Result<()> {
         .to("jane@example.com; joe@example.com; far@example.net")
         .subject("sent")
         .body("Hello.")
-        .attach_bytes("data.bin", vec![7; 10_000]);
+        .attach_bytes("data.bin", vec![7; 10_000])
+        .attach_file(root.join(ATTACHED));
     match mail.send() {
         Ok(_) => println!("ok sent"),
         Err(error) => {
@@ -70,6 +75,14 @@ fn send(root: &Path) -> cdonts::Result<()> {
             assert_eq!(error.into_draft().recipients().len(), 3);
             std::process::exit(1);
         }
+    }
+    Ok(())
+}
+
+/// What the owner is told of the directories.
+fn look_after(root: &Path) -> cdonts::Result<()> {
+    for finding in open(root)?.check()? {
+        println!("ok {finding:?}");
     }
     Ok(())
 }
@@ -208,6 +221,9 @@ fn delete(root: &Path) -> cdonts::Result<()> {
 pub(super) fn prepare(role: &str) -> Root {
     let root = Root::in_memory();
     open(root.path()).unwrap();
+    if role == "send" {
+        root.write(ATTACHED, vec![7; 10_000]);
+    }
     if role.contains("deliver") {
         for number in 0..MANY {
             let text = format!(
