@@ -19,10 +19,19 @@ enum State {
     /// Nothing is to be broken.
     #[default]
     Whole,
-    /// So many calls work before one fails, and whether all do from then on.
-    Burns(usize, bool),
-    /// One has failed, and whether all do now.
-    Burnt(bool),
+    /// So many calls work before one fails, and what is then.
+    Burns(usize, Then),
+    /// One has failed.
+    Burnt(Then),
+}
+
+/// What is after a call that failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    Works,
+    Fails,
+    /// So many calls work before another fails, the last.
+    FailsAfter(usize),
 }
 
 impl Fuse {
@@ -32,7 +41,11 @@ impl Fuse {
 
     /// So many calls work; then one fails, or all do.
     pub(crate) fn set(&self, calls: usize, lasts: bool) {
-        self.0.set(State::Burns(calls, lasts));
+        self.set_then(calls, if lasts { Then::Fails } else { Then::Works });
+    }
+
+    pub(crate) fn set_then(&self, calls: usize, then: Then) {
+        self.0.set(State::Burns(calls, then));
     }
 
     /// Something is to be broken, or was.
@@ -49,9 +62,13 @@ impl Fuse {
     pub(crate) fn burn(&self) -> io::Result<()> {
         let (next, fails) = match self.0.get() {
             State::Whole => return Ok(()),
-            State::Burns(0, lasts) => (State::Burnt(lasts), true),
-            State::Burns(left, lasts) => (State::Burns(left - 1, lasts), false),
-            State::Burnt(lasts) => (State::Burnt(lasts), lasts),
+            State::Burns(0, then) => (State::Burnt(then), true),
+            State::Burns(left, then) => (State::Burns(left - 1, then), false),
+            State::Burnt(Then::FailsAfter(0)) => (State::Burnt(Then::Works), true),
+            State::Burnt(Then::FailsAfter(left)) => {
+                (State::Burnt(Then::FailsAfter(left - 1)), false)
+            }
+            State::Burnt(then) => (State::Burnt(then), matches!(then, Then::Fails)),
         };
         self.0.set(next);
         if fails {

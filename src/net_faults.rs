@@ -3,6 +3,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
+#[path = "../tests/support/broken.rs"]
+mod broken;
 #[path = "../tests/support/certificate.rs"]
 mod certificate;
 #[path = "../tests/support/dovecot.rs"]
@@ -11,19 +13,19 @@ mod mailboxes;
 mod server;
 mod smtp;
 
-use crate::fuse::{Fuse, NET};
+use crate::fuse::{Fuse, NET, Then};
 
 /// Runs work with one call failing, or all from it on, for each call until none is reached; tells
 /// `after` whether one was. How many there were.
 fn at_each_call<T>(
-    lasts: bool,
+    then: Then,
     step: usize,
     mut work: impl FnMut() -> T,
     mut after: impl FnMut(usize, T, bool),
 ) -> usize {
     let mut n = 0;
     loop {
-        NET.with(|fuse| fuse.set(n, lasts));
+        NET.with(|fuse| fuse.set_then(n, then));
         let done = work();
         let has_failed = NET.with(Fuse::take);
         after(n, done, has_failed);

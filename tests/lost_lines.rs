@@ -15,7 +15,7 @@ mod dovecot;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use broken::{Broken, Fault, LONG, altered, refusing_pop3};
+use broken::{Broken, Fault, LONG, altered, altered_by, refusing_pop3};
 use cdonts::{
     Credentials, Cursor, Error, ErrorKind, Header, Imap, Limits, MailServer, MailServerBuilder,
     Message, Pop3, Roots, Security, Session,
@@ -31,12 +31,13 @@ fn password() -> Credentials {
     Credentials::password(WHO, "annpw")
 }
 
-/// A letter, one with parts, and one that will be deleted.
+/// A letter, one with parts, and two that will be deleted.
 fn fill(dovecot: &Dovecot) {
     let letter = |subject: &str| {
         format!("From: sam@example.net\r\nTo: {WHO}\r\nSubject: {subject}\r\n\r\n{TEXT}")
     };
     dovecot.deliver("ann", letter("letter").as_bytes());
+    dovecot.deliver("ann", letter("doomed").as_bytes());
     dovecot.deliver("ann", letter("doomed").as_bytes());
     let data = "AAAA".repeat(247) + "\r\n";
     let parts = format!(
@@ -72,7 +73,7 @@ fn check_letter(message: &Message) -> cdonts::Result<()> {
 fn look(server: &MailServer) -> cdonts::Result<()> {
     let session = Session::logon(server, password())?;
     let inbox = session.inbox();
-    assert_eq!(inbox.count()?, 3);
+    assert_eq!(inbox.count()?, 4);
     let mut newest = inbox.newest_first()?;
     assert_eq!(newest.next().unwrap()?.subject(), "parts");
     let messages = inbox.messages()?;
@@ -92,8 +93,8 @@ fn look(server: &MailServer) -> cdonts::Result<()> {
     assert!(watch.next_within(Duration::from_millis(20))?.is_none());
     drop(watch);
     // What could not be read when it was listed is told, and is not there.
-    let doomed = messages.iter().find(|one| one.subject() == "doomed");
-    doomed.map_or(Ok(()), Message::delete)
+    let mut doomed = messages.iter().filter(|one| one.subject() == "doomed");
+    doomed.try_for_each(|one| one.delete())
 }
 
 fn is_typed(error: &Error, context: &str) {
@@ -168,7 +169,7 @@ fn whatever_is_asked_of_a_mailbox_ends_when_the_line_is_gone() {
         let server = imap(dovecot.imap, LONG).open().unwrap();
         let session = Session::logon(&server, password()).unwrap();
         let mut messages = session.inbox().messages().unwrap();
-        if messages.len() != 3 {
+        if messages.len() != 4 {
             messages.delete_all().unwrap();
             fill(&dovecot);
         }
@@ -277,7 +278,7 @@ fn a_message_over_the_limit_is_told_and_costs_no_other() {
         let server = builder.limits(limits.clone()).open().unwrap();
         let session = Session::logon(&server, password()).unwrap();
         let messages = session.inbox().messages().unwrap();
-        assert_eq!(messages.len(), 3);
+        assert_eq!(messages.len(), 4);
         for message in &messages {
             let read = message.text();
             match message.subject() {
@@ -310,6 +311,10 @@ fn what_an_imap_server_says_wrongly_of_a_large_message_is_not_shown_as_its_text(
         // Nor are its octets had.
         ("BODY[]<0>", "BODY[]<7>", false),
         ("BODY[]<524288>", "BODY[]<7>", false),
+        // It is another message of which it is said.
+        (" BODYSTRUCTURE (", "9 BODYSTRUCTURE (", false),
+        (" BODY[1.MIME]", "9 BODY[1.MIME]", false),
+        (" BODY[]<0>", "9 BODY[]<0>", false),
         ("RFC822.SIZE ", "RFC822.SIZE 9", true),
         ("RFC822.SIZE 69", "RFC822.SIZE 1", true),
     ] {
@@ -360,4 +365,67 @@ fn whatever_a_pop3_server_refuses_ends_in_an_error_or_is_done_without() {
     }
     println!("lost lines: POP3: {refused} errors of {answers} refused answers");
     assert!(refused > 5, "{refused} of {answers}");
+}
+
+/// A structure that is of no multipart, or of a part that is none: the message is read as any other.
+#[test]
+fn an_imap_server_that_says_a_structure_of_something_else_is_done_without() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    fill(&dovecot);
+    for structure in [
+        r#"("TEXT" "PLAIN" NIL NIL NIL "7BIT" 10 1)"#,
+        r#"(("TEXT" "PLAIN" NIL NIL NIL "7BIT" 10 1)("MESSAGE" "RFC822" NIL NIL NIL "7BIT" 10 (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 10 1) 1) "MIXED")"#,
+    ] {
+        let port = altered_by(dovecot.imap, move |line| {
+            let start = line.find("BODYSTRUCTURE (");
+            Some(start.map_or(line.to_owned(), |start| {
+                format!("{}BODYSTRUCTURE {structure})\r\n", &line[..start])
+            }))
+        });
+        let imap = Imap::plain("127.0.0.1").port(port).timeout(LONG);
+        let server = MailServer::builder().inbox(imap).open().unwrap();
+        let session = Session::logon(&server, password()).unwrap();
+        let messages = session.inbox().messages().unwrap();
+        let parts = messages.iter().find(|one| one.subject() == "parts");
+        check_letter(&parts.unwrap()).unwrap();
+    }
+}
+
+/// Not as one that is not there, but as nothing at all.
+#[test]
+fn what_an_imap_server_does_not_understand_is_told() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    dovecot.doveadm(&["mailbox", "create", "-u", WHO, "Sub", "Sub.ü"]);
+    for (end, is_ok) in [
+        ("Examine completed", false),
+        ("List completed", false),
+        ("nothing of it", true),
+    ] {
+        let port = altered_by(dovecot.imap, move |line| {
+            let tag = line.split(' ').next().unwrap_or_default();
+            Some(if line.contains(end) {
+                format!("{tag} BAD what?\r\n")
+            } else {
+                line.to_owned()
+            })
+        });
+        let imap = Imap::plain("127.0.0.1")
+            .port(port)
+            .timeout(LONG)
+            .folder("Sub/ü");
+        let server = MailServer::builder().inbox(imap).open().unwrap();
+        let session = Session::logon(&server, password());
+        let listed = session.and_then(|session| session.inbox().messages());
+        match listed {
+            Ok(_) => assert!(is_ok, "{end}"),
+            Err(error) => {
+                assert!(!is_ok, "{end} {error}");
+                is_typed(&error, end);
+            }
+        }
+    }
 }

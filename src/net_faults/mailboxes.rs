@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use super::at_each_call;
+use super::broken::{altered, altered_by};
 use super::dovecot::Dovecot;
+use super::{Then, at_each_call};
+use crate::fs::Probe;
+use crate::fs::double::{Fault as Failing, Plan};
+use crate::fuse::{Fuse, NET};
 use crate::{
     Credentials, Cursor, ErrorKind, Imap, MailServer, MailServerBuilder, Message, Pop3, Roots,
     Security, Session,
@@ -106,14 +110,22 @@ fn step() -> usize {
 fn each_works_or_tells(name: &str, dovecot: &Dovecot, open: impl Fn() -> MailServerBuilder) {
     for (work_name, work) in WORKS {
         fill(dovecot);
-        for lasts in [false, true] {
+        for then in [
+            Then::Works,
+            Then::Fails,
+            Then::FailsAfter(5),
+            Then::FailsAfter(9),
+        ] {
+            if matches!(then, Then::FailsAfter(_)) && work_name != "delete" {
+                continue;
+            }
             let run = || {
                 let server = open().open().unwrap();
                 let done = work(&server);
                 (server, done)
             };
-            let calls = at_each_call(lasts, step(), run, |n, (server, done), has_failed| {
-                let context = format!("{name}: {work_name}, call {n}, {lasts}");
+            let calls = at_each_call(then, step(), run, |n, (server, done), has_failed| {
+                let context = format!("{name}: {work_name}, call {n}, {then:?}");
                 match done {
                     Ok(()) => {}
                     Err(error) if has_failed => check(&error, &context),
@@ -179,14 +191,164 @@ fn whatever_fails_of_a_log_on_is_told() {
                 let run = || {
                     let server = open().open().unwrap();
                     let session = Session::logon(&server, credentials.clone());
-                    session.and_then(|session| session.inbox().count())
+                    session.and_then(|session| {
+                        session
+                            .inbox()
+                            .newest_first()?
+                            .try_for_each(|one| one.map(drop))
+                    })
                 };
-                let calls = at_each_call(true, 1, run, |n, done, _| {
+                let calls = at_each_call(Then::Fails, 1, run, |n, done, _| {
                     if let Err(error) = done {
                         check(&error, &format!("{name} {security:?}, call {n}"));
                     }
                 });
                 assert!(calls > 4, "{name} {calls}");
+            }
+        }
+    }
+}
+
+/// Servers that can do less, or say less than they were asked.
+#[test]
+fn whatever_fails_of_the_line_to_a_poor_server_is_told() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    fill(&dovecot);
+    let time = Duration::from_secs(20);
+    let pop3 =
+        |port| MailServer::builder().inbox(Pop3::plain("127.0.0.1").port(port).timeout(time));
+    let imap =
+        |port| MailServer::builder().inbox(Imap::plain("127.0.0.1").port(port).timeout(time));
+    let is_size = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_number = |word: &&str| word.bytes().all(|byte| byte.is_ascii_digit());
+        // Not how many there are.
+        let is_of_one = words.len() == 3 && words[0] == "+OK" && words[1] != "4";
+        is_of_one && words[1..].iter().all(is_number)
+    };
+    let without = |words: &'static [&'static str], port| {
+        let is_kept = move |line: &str| !words.contains(&line.trim_end());
+        altered_by(port, move |line| is_kept(line).then(|| line.to_owned()))
+    };
+    let poor = [
+        (
+            "no pipelining",
+            pop3(without(&["PIPELINING"], dovecot.pop3)),
+        ),
+        (
+            "nothing",
+            pop3(without(&["PIPELINING", "TOP"], dovecot.pop3)),
+        ),
+        (
+            "no sizes",
+            pop3(altered_by(dovecot.pop3, move |line| {
+                Some(if is_size(line) { "-ERR no\r\n" } else { line }.to_owned())
+            })),
+        ),
+        (
+            "no envelopes",
+            imap(altered(dovecot.imap, "ENVELOPE (", "ENVELOPES (")),
+        ),
+    ];
+    for (name, builder) in poor {
+        let server = builder.open().unwrap();
+        for then in [Then::Works, Then::Fails] {
+            let run = || {
+                let messages = Session::logon(&server, password())?.inbox().messages()?;
+                for message in &messages {
+                    read(&message)?;
+                }
+                crate::Result::Ok(messages.len())
+            };
+            let calls = at_each_call(then, step(), run, |n, done, has_failed| {
+                let context = format!("{name}: {n}, {then:?}");
+                match done {
+                    Ok(count) => assert_eq!(count, 4, "{context}"),
+                    Err(error) => {
+                        assert!(has_failed || name == "no envelopes", "{context} {error}");
+                        check(&error, &context);
+                    }
+                }
+            });
+            assert!(calls > 4, "{name} {calls}");
+        }
+    }
+}
+
+/// What was to be deleted when the line was lost is not shown any more, whatever fails then: of the
+/// line, and of the disk on which it is written down.
+#[test]
+fn whatever_fails_of_what_is_to_be_deleted_again_is_told() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    let time = Duration::from_secs(20);
+    for name in ["IMAP", "POP3"] {
+        let open = |state: &std::path::Path, probe: Probe| {
+            let builder = MailServer::builder().state_dir(state);
+            let mut builder = if name == "IMAP" {
+                builder.inbox(Imap::plain("127.0.0.1").port(dovecot.imap).timeout(time))
+            } else {
+                builder.inbox(Pop3::plain("127.0.0.1").port(dovecot.pop3).timeout(time))
+            };
+            builder.probe = probe;
+            builder.open().unwrap()
+        };
+        // A deletion of which nobody knows whether it was done.
+        let noted = |state: &std::path::Path| {
+            for n in 0.. {
+                fill(&dovecot);
+                let server = open(state, Probe::default());
+                let mut messages = Session::logon(&server, password())
+                    .unwrap()
+                    .inbox()
+                    .messages()
+                    .unwrap();
+                NET.with(|fuse| fuse.set_then(n, Then::Fails));
+                let deleted = messages.delete_all();
+                assert!(NET.with(Fuse::take), "{name}: it was never unknown");
+                let is_unknown = |error: &crate::Error| error.kind() == ErrorKind::OutcomeUnknown;
+                if deleted.is_err_and(|error| is_unknown(&error)) {
+                    break;
+                }
+            }
+        };
+        let looks: [(&str, fn(&MailServer) -> crate::Result<usize>); 2] = [
+            ("list", |server| {
+                Ok(Session::logon(server, password())?
+                    .inbox()
+                    .messages()?
+                    .len())
+            }),
+            ("page", |server| {
+                let newest = Session::logon(server, password())?.inbox().newest_first()?;
+                newest.map(|one| one.map(|_| 1)).sum()
+            }),
+        ];
+        for (look_name, look) in looks {
+            // So many calls of each are made to fail.
+            for n in (0..40).step_by(step()) {
+                for of_disk in [false, true] {
+                    let context = format!("{name} {look_name} {n} {of_disk}");
+                    let (state, plan) = (tempfile::tempdir().unwrap(), Plan::new());
+                    noted(state.path());
+                    let server = open(state.path(), plan.probe());
+                    if of_disk {
+                        plan.arm(n, Failing::Before(std::io::ErrorKind::Other));
+                    } else {
+                        NET.with(|fuse| fuse.set_then(n, Then::Fails));
+                    }
+                    match look(&server) {
+                        Ok(count) => assert_eq!(count, 0, "{context}"),
+                        Err(error) if of_disk => assert!(error.path().is_some(), "{context}"),
+                        Err(error) => check(&error, &context),
+                    }
+                    NET.with(Fuse::take);
+                    plan.disarm();
+                    assert_eq!(look(&server).unwrap(), 0, "{context}");
+                }
             }
         }
     }

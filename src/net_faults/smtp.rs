@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::at_each_call;
 use super::server::{Kind, Server};
+use super::{Then, at_each_call};
 use crate::format::bytes::MessageBytes;
 use crate::{Credentials, Outcome, RelayMessage, Security, Smtp, Transport};
 
@@ -94,7 +94,7 @@ fn what_is_sent_is_with_the_relay_or_not_told_to_be_whatever_fails() {
     ];
     for (security, kind, credentials, to) in cases {
         let server = Server::start(kind);
-        for lasts in [false, true] {
+        for then in [Then::Works, Then::Fails] {
             let sends = Cell::new(0);
             let send = || {
                 let mut way = way(&server, security);
@@ -104,7 +104,7 @@ fn what_is_sent_is_with_the_relay_or_not_told_to_be_whatever_fails() {
                 // The second goes over the same connection.
                 [(); 2].map(|()| {
                     sends.set(sends.get() + 1);
-                    let from = format!("{}.{lasts}@example.com", sends.get());
+                    let from = format!("{}.{then:?}@example.com", sends.get());
                     let outcomes = way.send(&message("id", &from, to));
                     (from, outcomes)
                 })
@@ -112,7 +112,7 @@ fn what_is_sent_is_with_the_relay_or_not_told_to_be_whatever_fails() {
             // Of many commands alike some are enough.
             let step = if to.len() > 1 { 17 } else { 1 };
             let mut all = Vec::new();
-            let calls = at_each_call(lasts, step, send, |_, sent, _| all.extend(sent));
+            let calls = at_each_call(then, step, send, |_, sent, _| all.extend(sent));
             let taken = server.taken.lock().unwrap().clone();
             for (from, outcomes) in all {
                 let context = format!("{kind:?}: {from}: {outcomes:?}");

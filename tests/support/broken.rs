@@ -188,8 +188,23 @@ fn strike(client: &mut TcpStream, line: &[u8], fault: Fault) -> bool {
 /// Stands before an IMAP server and says something else wherever an answer about a message says
 /// this.
 pub(crate) fn altered(server: u16, from: &'static str, to: &'static str) -> u16 {
+    altered_by(server, move |line| {
+        if line.contains(" FETCH (") {
+            Some(line.replace(from, to))
+        } else {
+            Some(line.to_owned())
+        }
+    })
+}
+
+/// Stands before a server and says something else, or nothing, instead of a line of text.
+pub(crate) fn altered_by(
+    server: u16,
+    alter: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    let alter = Arc::new(alter);
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
@@ -198,15 +213,14 @@ pub(crate) fn altered(server: u16, from: &'static str, to: &'static str) -> u16 
                 let _ = std::io::copy(&mut said, &mut asked);
                 let _ = asked.shutdown(std::net::Shutdown::Write);
             });
+            let alter = Arc::clone(&alter);
             std::thread::spawn(move || {
                 let (mut client, mut server, mut line) =
                     (client, BufReader::new(server), Vec::new());
                 while let Ok(1..) = server.read_until(b'\n', &mut line) {
-                    let text = String::from_utf8_lossy(&line);
-                    let said = if text.contains(" FETCH (") {
-                        text.replace(from, to).into_bytes()
-                    } else {
-                        line.clone()
+                    let said = match std::str::from_utf8(&line) {
+                        Ok(text) => alter(text).unwrap_or_default().into_bytes(),
+                        Err(_) => line.clone(),
                     };
                     if client.write_all(&said).is_err() {
                         break;

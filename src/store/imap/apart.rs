@@ -35,7 +35,9 @@ impl Place {
     pub(super) fn of(offset: u64) -> Option<Self> {
         let room = offset >> ROOM;
         // The message itself has the first two.
-        let index = usize::try_from(room / 2).ok()?.checked_sub(1)?;
+        let index = usize::try_from(room / 2)
+            .unwrap_or(usize::MAX)
+            .checked_sub(1)?;
         Some(Self {
             index,
             is_body: room % 2 == 1,

@@ -82,15 +82,33 @@ fn announced(line: &[u8]) -> Option<u64> {
     let line = line.strip_suffix(b"\r\n")?.strip_suffix(b"}")?;
     let line = line.strip_suffix(b"+").unwrap_or(line);
     let start = memchr::memrchr(b'{', line)?;
-    let digits = line.get(start + 1..)?;
+    let digits = line.get(start + 1..).unwrap_or_default();
     let is_number = digits.iter().all(u8::is_ascii_digit);
-    let digits = str::from_utf8(digits).ok().filter(|_| is_number)?;
-    digits.parse::<u32>().ok().map(u64::from)
+    let digits = str::from_utf8(digits).ok().filter(|_| is_number);
+    digits
+        .and_then(|digits| digits.parse::<u32>().ok())
+        .map(u64::from)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_number_in_braces_announces_a_literal() {
+        for (line, len) in [
+            ("* 1 FETCH (BODY[] {12}\r\n", Some(12)),
+            ("{7+}\r\n", Some(7)),
+            ("* no brace 12}\r\n", None),
+            ("* {x12}\r\n", None),
+            ("* {}\r\n", None),
+            ("* {99999999999}\r\n", None),
+            ("* {12} \r\n", None),
+            ("* {12}", None),
+        ] {
+            assert_eq!(announced(line.as_bytes()), len, "{line}");
+        }
+    }
 
     const SAID: &str = "* NO für alle\r\n* 1 FETCH (BODY[] {8}\r\nüüü\r\n ENVELOPE \"ä\")\r\n\
         * 2 FETCH (BODY[] {4+}\r\nüü X {9}x\r\nü\r\n* 3 FETCH (BODY[] \"* OK ü\")\r\na oK ü {}\r\n\

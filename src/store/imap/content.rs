@@ -194,7 +194,8 @@ impl ImapBytes {
         let below = self
             .held
             .first
-            .get(usize::try_from(self.held.start).ok()?..)?;
+            .get(usize::try_from(self.held.start).unwrap_or(usize::MAX)..)
+            .unwrap_or_default();
         let end = crate::format::envelope::header_end(below)?;
         below.get(..end)
     }

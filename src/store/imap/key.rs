@@ -18,10 +18,12 @@ impl Key {
     }
 
     pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        let both = u64::from_be_bytes(bytes.try_into().ok()?);
+        let &[a, b, c, d, e, f, g, h] = bytes else {
+            return None;
+        };
         Some(Self {
-            validity: u32::try_from(both >> 32).ok()?,
-            uid: u32::try_from(both & u64::from(u32::MAX)).ok()?,
+            validity: u32::from_be_bytes([a, b, c, d]),
+            uid: u32::from_be_bytes([e, f, g, h]),
         })
     }
 
@@ -33,5 +35,23 @@ impl Key {
         let message = "the message was deleted since it was listed, or the mailbox was made anew; \
                        list the Inbox again";
         Error::new(ErrorKind::MessageGone, message).with_path(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_whole_or_not_at_all() {
+        let key = Key {
+            validity: 70_000,
+            uid: u32::MAX - 1,
+        };
+        let bytes = [&key.to_bytes()[..], b"x"].concat();
+        for len in 0..=9 {
+            let read = Key::of_bytes(bytes.get(..len).unwrap());
+            assert_eq!(read, (len == 8).then_some(key), "{len}");
+        }
     }
 }

@@ -74,8 +74,8 @@ impl Listed {
     pub(super) fn page(&self, request: &PageRequest<'_>) -> Page {
         let order = self.order();
         let from = request.from.filter(|from| from.order == order);
-        let uid =
-            from.and_then(|from| Some(u32::from_be_bytes(from.place.as_slice().try_into().ok()?)));
+        let uid = from.and_then(|from| <[u8; 4]>::try_from(from.place.as_slice()).ok());
+        let uid = uid.map(u32::from_be_bytes);
         let all = self.snapshot.uids.len();
         let places: Vec<usize> = if request.backwards {
             let end = uid.map_or(all, |uid| {
@@ -242,13 +242,67 @@ impl StoredMessage for ImapMessage {
 
     fn delete(&self) -> Result<()> {
         let key = self.message_key()?;
-        let mut results = self.listed.shared.delete(&[key]);
-        results.pop().unwrap_or_else(|| Err(key.gone()))
+        self.listed.shared.delete(&[key]).into_iter().collect()
     }
 }
 
 impl fmt::Debug for ImapMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ImapMessage").field(&self.name()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A caller that asks for more than was listed, and a snapshot that does not fit together.
+    #[test]
+    fn what_was_not_listed_is_gone() {
+        let listed = Listed {
+            shared: Shared::offline(),
+            snapshot: Arc::new(Snapshot {
+                validity: 1,
+                uids: vec![7],
+                heads: Vec::new(),
+            }),
+        };
+        for at in [0, 1] {
+            let message = listed.message(at);
+            let errors = [
+                message.summary().map(drop).unwrap_err(),
+                message.open().map(drop).unwrap_err(),
+            ];
+            for error in errors {
+                assert_eq!(error.kind(), ErrorKind::MessageGone, "{at} {error}");
+            }
+        }
+        let beyond = listed.message(1);
+        assert_eq!(beyond.delete().unwrap_err().kind(), ErrorKind::MessageGone);
+        assert_eq!((beyond.name(), beyond.key()), (PathBuf::new(), Vec::new()));
+    }
+
+    /// Messages of two listings, between which the mailbox was made anew, are deleted one by one.
+    #[test]
+    fn each_message_of_a_mailbox_that_was_made_anew_has_its_own_answer() {
+        let shared = Shared::offline();
+        let of = |validity| {
+            let snapshot = Snapshot {
+                validity,
+                uids: vec![7],
+                heads: vec![OnceLock::new()],
+            };
+            let listed = Listed {
+                shared: Arc::clone(&shared),
+                snapshot: Arc::new(snapshot),
+            };
+            listed.message(0)
+        };
+        let mailbox = super::super::mailbox::ImapMailbox(shared.clone());
+        let results = crate::store::Mailbox::delete(&mailbox, &[of(1), of(2), of(2)]);
+        assert_eq!(results.len(), 3);
+        for result in results {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Network);
+        }
     }
 }

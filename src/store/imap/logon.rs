@@ -82,7 +82,7 @@ impl Link {
         let mut secret = secret;
         let tag = self.enqueue(body)?;
         // What was known before is not so any more, unless the server says so.
-        let before = mem::take(&mut self.capabilities);
+        self.capabilities.clear();
         let mut challenges = 0;
         loop {
             match self.event()? {
@@ -110,10 +110,6 @@ impl Link {
                 }
                 Some(Event::DataReceived { data }) => self.take_data(data, &mut |_| {}),
                 Some(_) | None => {}
-            }
-            if self.is_lost {
-                self.capabilities = before;
-                return Err(self.endpoint().wrong("the connection was lost"));
             }
         }
     }

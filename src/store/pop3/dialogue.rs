@@ -238,7 +238,10 @@ impl Dialogue<'_> {
             Err(text) => return Err(self.refused(&text)),
         };
         let numbered = self.numbered(&list)?.into_iter();
-        let size = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+        let size = |text: &[u8]| {
+            let text = std::str::from_utf8(text).ok();
+            text.and_then(|text| text.parse().ok())
+        };
         Ok(numbered
             .map(|(number, text)| (number, size(&text).unwrap_or(0)))
             .collect())
@@ -250,8 +253,9 @@ impl Dialogue<'_> {
             .map(<[u8]>::trim_ascii)
             .filter(|line| !line.is_empty());
         let read = |line: &[u8]| {
-            let end = memchr::memchr(b' ', line).unwrap_or(line.len());
-            let (number, rest) = line.split_at_checked(end)?;
+            let mut words = line.splitn(2, |&byte| byte == b' ');
+            let number = words.next().unwrap_or_default();
+            let rest = words.next().unwrap_or_default();
             let number = std::str::from_utf8(number).ok()?.parse().ok()?;
             Some((number, rest.trim_ascii().to_vec()))
         };

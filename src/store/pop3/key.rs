@@ -25,10 +25,13 @@ impl Key {
         match bytes.split_first()? {
             (b'U', id) => Some(Self::Id(id.to_vec())),
             (_, rest) => {
-                let (session, number) = rest.split_first_chunk()?;
+                let &[a, b, c, d, e, f, g, h, ref number @ ..] = rest else {
+                    return None;
+                };
+                let number = <[u8; 4]>::try_from(number).ok()?;
                 Some(Self::Number {
-                    session: u64::from_be_bytes(*session),
-                    number: u32::from_be_bytes(number.try_into().ok()?),
+                    session: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+                    number: u32::from_be_bytes(number),
                 })
             }
         }
@@ -62,5 +65,25 @@ impl Key {
             ),
         };
         Error::new(kind, message).with_path(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_whole_or_not_at_all() {
+        let key = Key::Number {
+            session: 70_000,
+            number: 9,
+        };
+        let bytes = [key.to_bytes(), b"x".to_vec()].concat();
+        for len in 0..=bytes.len() {
+            let read = Key::of_bytes(bytes.get(..len).unwrap());
+            assert_eq!(read.is_some_and(|read| read == key), len == 13, "{len}");
+        }
+        let id = Key::Id(b"id".to_vec());
+        assert!(Key::of_bytes(&id.to_bytes()).is_some_and(|read| read == id));
     }
 }

@@ -262,13 +262,14 @@ impl StoredMessage for Pop3Message {
     }
 
     fn open(&self) -> Result<Arc<dyn MessageBytes>> {
-        Ok(Arc::new(DeliveredBytes::new(self.listed.bytes(self.at)?)?))
+        let bytes = self.listed.bytes(self.at).and_then(DeliveredBytes::new);
+        bytes.map(|bytes| Arc::new(bytes) as Arc<dyn MessageBytes>)
     }
 
     fn delete(&self) -> Result<()> {
         let key = self.lasting_key()?;
-        let mut results = self.listed.shared().delete(std::slice::from_ref(&key));
-        results.pop().unwrap_or_else(|| Err(key.gone()))
+        let results = self.listed.shared().delete(std::slice::from_ref(&key));
+        results.into_iter().collect()
     }
 }
 
@@ -282,6 +283,40 @@ impl fmt::Debug for Pop3Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A caller that asks for more than was listed.
+    #[test]
+    fn what_was_not_listed_is_gone() {
+        let listed = Arc::new(Listed {
+            shared: Shared::offline(),
+            session: 1,
+            rows: vec![Row::new(1, None)],
+            ids: OnceLock::from(vec![None]),
+        });
+        let beyond: Arc<dyn StoredMessage> = Arc::new(Pop3Message {
+            listed: Arc::clone(&listed),
+            at: 1,
+        });
+        let errors = [
+            beyond.summary().map(drop).unwrap_err(),
+            beyond.open().map(drop).unwrap_err(),
+            beyond.delete().unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::MessageGone, "{error}");
+        }
+        assert_eq!((beyond.name(), beyond.key()), (PathBuf::new(), Vec::new()));
+        assert!(!beyond.has_lasting_key());
+        let message = Pop3Message { listed, at: 1 };
+        assert_eq!(message.unknown().kind(), ErrorKind::MessageGone);
+        let mailbox = super::super::mailbox::Pop3Mailbox(Shared::offline());
+        let results = crate::store::Mailbox::delete(&mailbox, &[beyond]);
+        let kinds: Vec<_> = results
+            .into_iter()
+            .map(|one| one.unwrap_err().kind())
+            .collect();
+        assert_eq!(kinds, [ErrorKind::MessageGone]);
+    }
 
     #[test]
     fn an_id_that_comes_twice_is_nobodys() {

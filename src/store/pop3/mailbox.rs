@@ -17,7 +17,7 @@ use crate::store::ledger::{Ledger, Noted};
 use crate::store::mailbox::{Listing, LogOn, Mailbox, Poll, StoredMessage, Waiter};
 
 /// With more messages than this a listing asks for their ids later.
-const MANY: u32 = 1000;
+const MANY: u32 = if cfg!(test) { 3 } else { 1000 };
 /// So many messages that were opened last are kept: each part that is read opens one anew.
 const KEPT: usize = 4;
 /// A session in which nothing was done and that is no older sees what there is now, as far as
@@ -180,10 +180,9 @@ impl Shared {
                 return for_each(keys, &error);
             }
         };
-        let ended = match state.session.take() {
-            Some(mut session) => session.open.on(&self.endpoint).quit(),
-            None => Ok(()),
-        };
+        let session = state.session.take();
+        let quit = |mut session: Session| session.open.on(&self.endpoint).quit();
+        let ended = session.map_or(Ok(()), quit);
         state.left = Some(Instant::now());
         match ended {
             Ok(()) => {
@@ -387,5 +386,24 @@ impl Drop for Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pop3").field(&self.endpoint).finish()
+    }
+}
+
+#[cfg(test)]
+impl Shared {
+    /// Of a server that is not there.
+    pub(super) fn offline() -> Arc<Self> {
+        let mut endpoint = Endpoint::new("127.0.0.1".to_owned(), (1, 1), crate::Security::None);
+        endpoint.time = Duration::from_secs(1);
+        // Nothing is written down.
+        let way = |_: &crate::RelayMessage<'_>| Vec::new();
+        let server = crate::MailServer::builder().outbox(way).open().unwrap();
+        Arc::new(Self {
+            ledger: Ledger::new("nobody".to_owned(), &server.spool().state),
+            limits: Limits::default(),
+            endpoint,
+            credentials: Credentials::password("ann@example.com", "secret"),
+            state: Mutex::default(),
+        })
     }
 }
