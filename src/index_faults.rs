@@ -3,7 +3,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
+use std::sync::OnceLock;
+
 use crate::fs::Probe;
+use crate::fs::double::{Fault, Plan};
 use crate::fuse::{Fuse, INDEX};
 use crate::looks::Fixture;
 use crate::{Cursor, ErrorKind, MailServer, Session};
@@ -64,24 +67,70 @@ enum Begin {
     Reopened,
     /// One has deleted a file that another still has, and a name has come again.
     Marked,
+    /// A file was empty that another program has written since, in place.
+    Pending,
+    /// All have deleted a file, and the process died that was to remove it.
+    Dead,
+}
+
+const ALL: [&str; 4] = ["jane", "joe", "ann", "bob"];
+
+/// All delete a file, and the last of them dies at a call.
+fn delete_for_all(fixture: &Fixture, n: usize) {
+    for address in ALL.iter().chain(&["lea"]) {
+        let plan = Plan::new();
+        let server = fixture.server_with(plan.probe());
+        let session = Session::logon_smtp(&server, "", format!("{address}@example.com"));
+        let messages = session.unwrap().inbox().messages().unwrap();
+        let shared = messages.iter().find(|one| one.subject() == "shared");
+        if *address == "lea" {
+            plan.arm(n, Fault::Crash);
+        }
+        let _ = shared.unwrap().delete();
+        plan.disarm();
+    }
+}
+
+/// The call at which he dies when all is said and nothing removed.
+fn death() -> usize {
+    static DEATH: OnceLock<usize> = OnceLock::new();
+    *DEATH.get_or_init(|| {
+        let is_it = |n: &usize| {
+            let fixture = Fixture::new();
+            fixture.write("shared", &[&ALL[..], &["lea"]].concat(), "shared");
+            delete_for_all(&fixture, *n);
+            let is_there = fixture.drop_dir().join("shared").exists();
+            let server = fixture.server_with(Probe::default());
+            is_there && server.addresses().unwrap().is_empty()
+        };
+        (0..100).find(is_it).unwrap()
+    })
 }
 
 fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
     let fixture = Fixture::new();
-    let server = || fixture.server_with(Probe::default());
+    let server = || match begin {
+        Begin::Pending => fixture.server_in_place(Probe::default()),
+        _ => fixture.server_with(Probe::default()),
+    };
     let write = |name: &str, to: &[&str]| fixture.write(name, to, name);
     write("one", &["jane"]);
     write("two", &["jane", "joe"]);
-    let all = ["jane", "joe", "ann", "bob"];
-    write("gone", &all);
-    write("shared", &[&all[..], &["lea"]].concat());
+    write("gone", &ALL);
+    write("shared", &[&ALL[..], &["lea"]].concat());
     write("only", &["max"]);
     let addresses: &[&str] = match begin {
-        Begin::Without | Begin::Known => &["ann", "bob", "jane", "joe", "lea", "max"],
+        Begin::Without | Begin::Known | Begin::Pending => {
+            &["ann", "bob", "jane", "joe", "lea", "max"]
+        }
         Begin::Changed | Begin::Reopened => &["ann", "bob", "jane", "joe", "lea"],
-        Begin::Marked => &["ann", "bob", "jane", "joe", "max"],
+        Begin::Marked | Begin::Dead => &["ann", "bob", "jane", "joe", "max"],
     };
     let everybody = ["ann", "bob", "jane", "joe", "lea", "max"];
+    if matches!(begin, Begin::Pending) {
+        std::fs::write(fixture.drop_dir().join("late"), "").unwrap();
+        fixture.rest(0);
+    }
     let mut looking = server();
     if !matches!(begin, Begin::Without) {
         let before = seen(&looking, &everybody);
@@ -97,11 +146,17 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
         std::fs::remove_file(fixture.drop_dir().join("one")).unwrap();
         write("one", &["joe", "jane"]);
     }
+    if matches!(begin, Begin::Pending) {
+        write("late", &["jane"]);
+    }
+    if matches!(begin, Begin::Dead) {
+        delete_for_all(&fixture, death());
+    }
     if matches!(begin, Begin::Changed | Begin::Reopened) {
         for gone in ["gone", "only"] {
             std::fs::remove_file(fixture.drop_dir().join(gone)).unwrap();
         }
-        write("new", &all);
+        write("new", &ALL);
     }
     if matches!(begin, Begin::Reopened) {
         looking = server();
@@ -109,7 +164,8 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
     let there: &[&str] = match begin {
         Begin::Without | Begin::Known => &["gone", "one", "shared", "two"],
         Begin::Changed | Begin::Reopened => &["new", "one", "shared", "two"],
-        Begin::Marked => &["gone", "one", "two"],
+        Begin::Pending => &["gone", "late", "one", "shared", "two"],
+        Begin::Marked | Begin::Dead => &["gone", "one", "two"],
     };
     INDEX.with(|fuse| fuse.set(calls, lasts));
     let while_it_fails = seen(&looking, addresses);
@@ -140,6 +196,8 @@ fn p10_a_disk_that_fails_under_the_index_hides_nothing() {
         Begin::Changed,
         Begin::Reopened,
         Begin::Marked,
+        Begin::Pending,
+        Begin::Dead,
     ] {
         for lasts in [false, true] {
             let mut calls = 0;

@@ -43,6 +43,16 @@ impl Fixture {
         builder.open().unwrap()
     }
 
+    /// Where another program writes in place.
+    pub(crate) fn server_in_place(&self, probe: Probe) -> MailServer {
+        let settle = Duration::ZERO;
+        let mut builder = MailServer::builder()
+            .mailroot(self.root.path())
+            .drop_writer(Writer::InPlace { settle });
+        builder.probe = probe;
+        builder.open().unwrap()
+    }
+
     /// A program that starts now, whose calls are counted.
     fn watched(&self) -> MailServer {
         let server = self.server_with(self.plan.probe());
@@ -291,6 +301,52 @@ fn a_full_check_is_due_when_the_clock_was_ahead() {
     let server = open();
     server.check_all().unwrap();
     assert_eq!(subjects(&server, "jane"), ["hers again"]);
+}
+
+/// The index has room for the times of some centuries.
+#[test]
+fn a_file_of_a_time_out_of_the_ordinary_is_told_and_hides_no_other() {
+    let fixture = Fixture::new();
+    fixture.write("now.eml", &["jane"], "now");
+    fixture.write("then.eml", &["jane"], "then");
+    let file = File::open(fixture.drop_dir().join("then.eml")).unwrap();
+    let years = Duration::from_secs(400 * 365 * 24 * 3600);
+    file.set_modified(SystemTime::UNIX_EPOCH + years).unwrap();
+    let server = fixture.watched();
+    assert_eq!(subjects(&server, "jane"), ["now"]);
+    let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+    assert_eq!(session.inbox().messages().unwrap().unreadable(), 1);
+    // When it is mended it is there.
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(subjects(&server, "jane").len(), 2);
+}
+
+/// A file that is written to between the look that found it complete and its reading is not judged
+/// by halves.
+#[test]
+fn a_file_that_is_written_to_while_it_is_judged_waits() {
+    let fixture = Fixture::new();
+    fixture.write("a.eml", &["jane"], "whole");
+    std::fs::create_dir(fixture.drop_dir().join("directory.eml")).unwrap();
+    let server = fixture.server_in_place(fixture.plan.probe());
+    let path = fixture.drop_dir().join("a.eml");
+    let mut is_first = true;
+    fixture.plan.observe(move |op, at| {
+        if op == Op::Open && at == path && std::mem::take(&mut is_first) {
+            let more = std::fs::read(&path).unwrap().repeat(2);
+            std::fs::write(&path, more).unwrap();
+        }
+    });
+    // It is opened before it is written to, and looked at after.
+    let messages = || {
+        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+        session.inbox().messages().unwrap()
+    };
+    let _ = messages();
+    let again = messages();
+    assert_eq!(again.len(), 1);
+    let text = again.get(0).unwrap().text().unwrap();
+    assert!(text.contains("whole"), "it was judged by halves: {text}");
 }
 
 /// A disk that failed once does not cost every later listing a reading of all files.

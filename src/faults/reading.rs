@@ -200,6 +200,15 @@ fn each_way_of_looking_tells_what_failed_and_shows_nobody_elses() {
         let messages = jane(&server).unwrap().messages().unwrap();
         let shared = messages.iter().find(|one| one.subject() == "both");
         shared.unwrap().delete().unwrap();
+        // What went since, and what came, with more above it than is read at once.
+        std::fs::remove_file(fixture.path("Drop/1.eml")).unwrap();
+        let field = format!("X-Field: {}\r\n", "x".repeat(900));
+        let large = format!(
+            "X-Sender: s@example.net\r\nX-Receiver: jane@example.com\r\n\
+             X-Receiver: joe@example.com\r\n{}Subject: large\r\n\r\njane large\r\nend\r\n",
+            field.repeat(100)
+        );
+        fixture.write("Drop/large.eml", &large);
         // What came since is looked at by whoever looks next.
         let new = "X-Sender: s@example.net\r\nX-Receiver: joe@example.com\r\n\
                    Subject: new\r\n\r\njoe new\r\nend\r\n";

@@ -27,7 +27,7 @@ use judge::New;
 /// How often the state of every file is compared where a program may rewrite files in place.
 const FULL_CHECK: Duration = Duration::from_mins(10);
 /// So many names are held at once.
-const CHUNK: usize = 2 * 1024;
+const CHUNK: usize = if cfg!(test) { 5 } else { 2 * 1024 };
 
 /// How thorough a look is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::fs::{Dir, File, NewFile};
 use crate::state::scratch_file;
 
 /// So many octets of rows are held at once.
-const HELD: usize = 8 << 20;
+const HELD: usize = if cfg!(test) { 512 } else { 8 << 20 };
 /// Read and written at once.
 const BLOCK: usize = 64 * 1024;
 

@@ -13,7 +13,7 @@ use crate::store::drop::Place;
 use crate::store::index::{Names, Stop};
 
 /// So many names are looked up together.
-const TICKED: usize = 256;
+const TICKED: usize = if cfg!(test) { 2 } else { 256 };
 
 /// What becomes of the names of a drop while they are listed.
 struct ListedNames<'scope, 'a> {

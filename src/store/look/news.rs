@@ -13,7 +13,7 @@ use crate::store::index::{Rows, Stop, name_bytes, seen};
 use crate::store::settle::{Verdict, Writer};
 
 /// So few new files are read by one thread.
-const FEW: usize = 64;
+const FEW: usize = if cfg!(test) { 3 } else { 64 };
 
 /// So many names a thread takes at a time.
 const SHARE: usize = 64;
@@ -88,7 +88,7 @@ impl<'scope, 'a> Readers<'scope, 'a> {
         let results = self.ways.iter().flat_map(|ways| ways.done.try_iter());
         let open = &mut self.open;
         results
-            .filter_map(|(number, found)| Some((open.remove(&number)?, found)))
+            .filter_map(|(number, found)| open.remove(&number).map(|names| (names, found)))
             .collect()
     }
 
@@ -110,7 +110,7 @@ impl<'scope, 'a> Readers<'scope, 'a> {
         }
         let named = results.into_iter();
         named
-            .filter_map(|(number, found)| Some((self.open.remove(&number)?, found)))
+            .filter_map(|(number, found)| self.open.remove(&number).map(|names| (names, found)))
             .collect()
     }
 }
@@ -202,10 +202,9 @@ impl<'a> Looking<'a> {
         if self.store.settling.writer() == Writer::Renames {
             return Some(new);
         }
-        let stat = self.store.place(new.place)?.stat(&new.name);
+        let stat = self.store.place(new.place).map(|dir| dir.stat(&new.name));
         match stat {
-            Ok(stat) if stat.kind != Kind::File => None,
-            Ok(stat) => {
+            Some(Ok(stat)) if stat.kind == Kind::File => {
                 new.stamp = Some(stat.stamp);
                 match self.store.settling.judge(&new.name, stat.stamp, self.look) {
                     Verdict::Complete => return Some(new),
@@ -228,11 +227,12 @@ impl<'a> Looking<'a> {
                 }
                 None
             }
-            Err(failure) if failure.is_gone() => None,
-            Err(failure) => {
+            Some(Err(failure)) if !failure.is_gone() => {
                 self.leave(&new, Some(Error::from(failure).into()));
                 None
             }
+            // No file, or none any more.
+            _ => None,
         }
     }
 
