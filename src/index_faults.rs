@@ -54,6 +54,20 @@ fn seen(server: &MailServer, addresses: &[&str]) -> Vec<String> {
     seen
 }
 
+/// Without the index it is finished too.
+#[test]
+fn a_removal_that_died_is_finished_without_the_index() {
+    let fixture = Fixture::new();
+    fixture.write("shared", &[&ALL[..], &["lea"]].concat(), "shared");
+    delete_for_all(&fixture, death());
+    let index = fixture.drop_dir().with_file_name("State").join("index");
+    std::fs::remove_file(&index).unwrap();
+    std::fs::create_dir(&index).unwrap();
+    let server = fixture.server_with(Probe::default());
+    assert_eq!(server.addresses().unwrap(), [""; 0]);
+    assert!(!fixture.drop_dir().join("shared").exists());
+}
+
 /// In which state the index is when the disk begins to fail.
 #[derive(Clone, Copy, Debug)]
 enum Begin {

@@ -325,7 +325,29 @@ fn a_file_of_a_time_out_of_the_ordinary_is_told_and_hides_no_other() {
 /// by halves.
 #[test]
 fn a_file_that_is_written_to_while_it_is_judged_waits() {
+    for has_index in [true, false] {
+        let fixture = Fixture::new();
+        if !has_index {
+            std::fs::create_dir(fixture.drop_dir().with_file_name("State").join("index")).unwrap();
+        }
+        written_to_while_judged(&fixture);
+    }
+}
+
+/// A directory from the future proves nothing.
+#[test]
+fn a_drop_whose_time_is_ahead_is_looked_at_each_time() {
     let fixture = Fixture::new();
+    let server = fixture.watched();
+    let ahead = 5_000_000_000;
+    for number in 1..4 {
+        fixture.write(&number.to_string(), &["jane"], "new");
+        fixture.rest(ahead);
+        assert_eq!(subjects(&server, "jane").len(), number);
+    }
+}
+
+fn written_to_while_judged(fixture: &Fixture) {
     fixture.write("a.eml", &["jane"], "whole");
     std::fs::create_dir(fixture.drop_dir().join("directory.eml")).unwrap();
     let server = fixture.server_in_place(fixture.plan.probe());

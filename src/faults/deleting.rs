@@ -188,3 +188,112 @@ fn a_file_that_takes_the_name_at_the_last_instant_goes_back() {
     assert_eq!(inbox_len(&server, "jane@example.com"), 0);
     fixture.assert_state_is_clean("swapped");
 }
+
+/// The first thing that a program does with its state.
+#[test]
+fn a_deletion_that_needs_the_state_first_is_one_or_none() {
+    at_every_call("a file is deleted first of all", |fixture, n, fault| {
+        let context = format!("{n} {fault:?}");
+        drop(fixture.restarted());
+        fixture.write(
+            "Drop/a.eml",
+            &SHARED.replace("x-receiver: joe@example.com\r\n", ""),
+        );
+        let mut builder = MailServer::builder().mailroot(fixture.root.path());
+        builder.probe = fixture.plan.probe();
+        let server = builder.open().unwrap();
+        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+        let message = session.inbox().messages().unwrap().get(0).unwrap();
+        fixture.plan.arm(n, fault);
+        let deleted = message.delete();
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        let left = inbox_len(&fixture.restarted(), "jane@example.com");
+        match (&deleted, fault) {
+            (Ok(()), _) => assert_eq!(left, 0, "it came back: {context}"),
+            (Err(_), Fault::Crash) => assert!(left <= 1, "{context}"),
+            (Err(error), _) => assert_eq!(left, 1, "gone after an error: {error} {context}"),
+        }
+        struck
+    });
+}
+
+/// Another program puts a new file in the place of the judged one at the last moment: it goes back,
+/// whatever fails.
+#[test]
+fn a_file_that_came_in_the_place_of_another_goes_back_whatever_fails() {
+    for n in 0.. {
+        let fixture = Fixture::new();
+        let server = fixture.watched();
+        let own = SHARED.replace("x-receiver: joe@example.com\r\n", "");
+        fixture.write("Drop/a.eml", &own);
+        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+        let message = session.inbox().messages().unwrap().get(0).unwrap();
+        let (name, new) = (fixture.path("Drop/a.eml"), own.replace("body", "another"));
+        let mut is_first = true;
+        fixture.plan.observe(move |op, path| {
+            // The last call before the file is taken.
+            if op == Op::SyncDir && path.ends_with("removing") && std::mem::take(&mut is_first) {
+                std::fs::remove_file(&name).unwrap();
+                std::fs::write(&name, &new).unwrap();
+            }
+        });
+        fixture.plan.arm(n, Fault::Before(Other));
+        let deleted = message.delete();
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        fixture.plan.observe(|_, _| {});
+        drop((session, server));
+        let server = fixture.restarted();
+        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+        let messages = session.inbox().messages().unwrap();
+        assert_eq!(messages.len(), 1, "{n}");
+        let text = messages.get(0).unwrap().text().unwrap();
+        // It is not deleted, or deleted and another.
+        assert!(text.contains("another") || deleted.is_err(), "{n}: {text}");
+        fixture.assert_state_is_clean(&n.to_string());
+        if !struck {
+            assert_eq!(deleted.unwrap_err().kind(), crate::ErrorKind::MessageGone);
+            break;
+        }
+    }
+}
+
+/// The mark of it is written in small pieces, each of which may be the one that fails; and another
+/// session of the same address is faster.
+#[test]
+fn a_deletion_is_written_down_once_whatever_fails() {
+    for n in 0.. {
+        let fixture = Fixture::new();
+        let server = fixture.watched();
+        fixture.write("Drop/a.eml", SHARED);
+        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+        let message = session.inbox().messages().unwrap().get(0).unwrap();
+        fixture.plan.shorten(8);
+        fixture.plan.arm(n, Fault::Before(Other));
+        let deleted = message.delete();
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        let left = inbox_len(&fixture.restarted(), "jane@example.com");
+        assert_eq!(left, usize::from(deleted.is_err()), "{n}");
+        assert_eq!(inbox_len(&fixture.restarted(), "joe@example.com"), 1, "{n}");
+        if !struck {
+            break;
+        }
+    }
+    let fixture = Fixture::new();
+    let server = fixture.watched();
+    fixture.write("Drop/a.eml", SHARED);
+    let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    let faster = fixture.restarted();
+    let mut is_first = true;
+    fixture.plan.observe(move |op, path| {
+        if op == Op::Create && path.ends_with("marks") && std::mem::take(&mut is_first) {
+            delete_first(&faster, "jane@example.com").unwrap();
+        }
+    });
+    message.delete().unwrap();
+    assert_eq!(inbox_len(&fixture.restarted(), "jane@example.com"), 0);
+    assert_eq!(inbox_len(&fixture.restarted(), "joe@example.com"), 1);
+}

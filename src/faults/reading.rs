@@ -129,27 +129,73 @@ fn one_that_cannot_be_read_hides_no_other_while_it_settles() {
 #[cfg(feature = "maildir")]
 #[test]
 fn one_that_cannot_be_read_hides_no_other_in_a_maildir() {
+    in_a_maildir("");
+}
+
+#[cfg(feature = "maildir")]
+#[test]
+fn one_that_cannot_be_read_hides_no_other_in_a_folder_in_a_maildir() {
+    in_a_maildir("/.Sub");
+}
+
+#[cfg(feature = "maildir")]
+fn in_a_maildir(folder: &str) {
     let fill = |fixture: &Fixture| {
-        for dir in ["Maildir/new", "Maildir/cur", "Maildir/tmp"] {
-            std::fs::create_dir_all(fixture.path(dir)).unwrap();
+        for dir in ["new", "cur", "tmp"].map(|dir| format!("Maildir{folder}/{dir}")) {
+            std::fs::create_dir_all(fixture.path(&dir)).unwrap();
         }
         for number in (0..MESSAGES).step_by(2) {
             let text =
                 format!("From: s@example.net\r\nSubject: {number}\r\n\r\njane {number}\r\nend\r\n");
             let name = match number % 4 {
-                0 => format!("Maildir/new/170000000{number}.M1P1.host"),
-                _ => format!("Maildir/cur/170000000{number}.M1P1.host:2,S"),
+                0 => format!("Maildir{folder}/new/170000000{number}.M1P1.host"),
+                _ => format!("Maildir{folder}/cur/170000000{number}.M1P1.host:2,S"),
             };
             fixture.write(&name, &text);
         }
     };
     let open = |fixture: &Fixture, probe| {
-        let maildir = crate::Maildir::of("jane@example.com", fixture.path("Maildir"));
+        let mut maildir = crate::Maildir::of("jane@example.com", fixture.path("Maildir"));
+        if !folder.is_empty() {
+            maildir = maildir.folder("Sub");
+        }
         let mut builder = MailServer::builder().inbox(maildir);
         builder.probe = probe;
         builder.open().unwrap()
     };
     each_failure_hides_nothing("a Maildir is listed and read", fill, open);
+}
+
+/// One that another program has moved is found under its new name, or it is told what failed.
+#[cfg(feature = "maildir")]
+#[test]
+fn one_that_moves_in_a_maildir_is_found_whatever_fails() {
+    at_every_call("a message that moved is read", |fixture, n, fault| {
+        for dir in ["new", "cur", "tmp"] {
+            std::fs::create_dir_all(fixture.path("Maildir").join(dir)).unwrap();
+        }
+        let text = "From: s@example.net\r\nSubject: x\r\n\r\njane x\r\nend\r\n";
+        fixture.write("Maildir/new/1700000000.M1P1.host", text);
+        let maildir = crate::Maildir::of("jane@example.com", fixture.path("Maildir"));
+        let mut builder = MailServer::builder().inbox(maildir);
+        builder.probe = fixture.plan.probe();
+        let server = builder.open().unwrap();
+        let message = jane(&server).unwrap().messages().unwrap().get(0).unwrap();
+        std::fs::rename(
+            fixture.path("Maildir/new/1700000000.M1P1.host"),
+            fixture.path("Maildir/cur/1700000000.M1P1.host:2,S"),
+        )
+        .unwrap();
+        fixture.plan.arm(n, fault);
+        let done = read(&message);
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        if let Err(error) = done {
+            assert!(struck, "{n} {fault:?}: {error}");
+        }
+        read(&message).unwrap();
+        struck
+    });
 }
 
 /// What one sees of a folder, by one of the ways to look at it.
@@ -191,6 +237,28 @@ fn jane(server: &MailServer) -> crate::Result<Inbox> {
 /// Of a folder in which somebody has deleted his share of a file.
 #[test]
 fn each_way_of_looking_tells_what_failed_and_shows_nobody_elses() {
+    look_at_every_call("by the index", |fixture, probe| fixture.open(probe));
+}
+
+/// The same where the index cannot be had, and another program writes in place.
+#[test]
+fn each_way_of_looking_without_an_index_tells_what_failed_and_shows_nobody_elses() {
+    look_at_every_call("by the files", |fixture, probe| {
+        let index = fixture.path("State/index");
+        if !index.is_dir() {
+            let _ = std::fs::remove_file(&index);
+            std::fs::create_dir(&index).unwrap();
+        }
+        let settle = Duration::ZERO;
+        let mut builder = MailServer::builder()
+            .mailroot(fixture.root.path())
+            .drop_writer(Writer::InPlace { settle });
+        builder.probe = probe;
+        builder.open().unwrap()
+    });
+}
+
+fn look_at_every_call(how: &str, open: impl Fn(&Fixture, Probe) -> MailServer) {
     let fill = |fixture: &Fixture| {
         fill(fixture);
         let both = "X-Sender: s@example.net\r\nX-Receiver: jane@example.com\r\n\
@@ -215,31 +283,39 @@ fn each_way_of_looking_tells_what_failed_and_shows_nobody_elses() {
         fixture.write("Drop/new.eml", new);
     };
     for (number, way) in WAYS.iter().enumerate() {
-        at_every_call(&format!("way {number} of looking"), |fixture, n, fault| {
-            let context = format!("way {number}: {n} {fault:?}");
-            fill(fixture);
-            let whole = way(&fixture.restarted()).unwrap();
-            let server = fixture.watched();
-            fixture.plan.arm(n, fault);
-            let seen = way(&server);
-            let struck = fixture.plan.struck();
-            fixture.plan.disarm();
-            match seen {
-                Ok(seen) => assert!(seen.iter().all(|one| whole.contains(one)), "{context}"),
-                Err(error) => assert!(
-                    error.path().is_some() || error.kind() == ErrorKind::NotSupported,
-                    "{error} {context}"
-                ),
-            }
-            for server in [&server, &fixture.restarted()] {
-                let mut again = way(server).unwrap();
-                let mut whole = whole.clone();
-                again.sort();
-                whole.sort();
-                assert_eq!(again, whole, "{context}");
-            }
-            struck
-        });
+        at_every_call(
+            &format!("way {number} of looking {how}"),
+            |fixture, n, fault| {
+                let context = format!("way {number} {how}: {n} {fault:?}");
+                fill(fixture);
+                let whole = way(&open(fixture, Probe::default()));
+                let server = open(fixture, fixture.plan.probe());
+                fixture.plan.arm(n, fault);
+                let seen = way(&server);
+                let struck = fixture.plan.struck();
+                fixture.plan.disarm();
+                let Ok(whole) = whole else {
+                    // There is no lasting order without an index.
+                    assert!(seen.is_err(), "{context}");
+                    return struck;
+                };
+                match seen {
+                    Ok(seen) => assert!(seen.iter().all(|one| whole.contains(one)), "{context}"),
+                    Err(error) => assert!(
+                        error.path().is_some() || error.kind() == ErrorKind::NotSupported,
+                        "{error} {context}"
+                    ),
+                }
+                for server in [&server, &open(fixture, Probe::default())] {
+                    let mut again = way(server).unwrap();
+                    let mut whole = whole.clone();
+                    again.sort();
+                    whole.sort();
+                    assert_eq!(again, whole, "{context}");
+                }
+                struck
+            },
+        );
     }
 }
 

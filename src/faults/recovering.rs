@@ -91,21 +91,47 @@ fn arrived(server: &MailServer) -> Vec<String> {
 fn what_another_has_just_finished_is_nobodys_problem() {
     let fixture = Fixture::new();
     drop(fixture.restarted());
-    let left = ["committed", "staging"].map(|dir| {
-        let id = new_id();
-        let left = fixture.path("State").join(dir).join(&id);
-        std::fs::create_dir_all(left.join("drop")).unwrap();
-        (id, left)
-    });
+    let mut left = ["committed", "staging", "removing"]
+        .map(|dir| {
+            let id = new_id();
+            let left = fixture.path("State").join(dir).join(&id);
+            std::fs::create_dir_all(left.join("drop")).unwrap();
+            (id, left)
+        })
+        .to_vec();
+    let file = format!("flat_1_2_3_{}.eml", new_id());
+    fixture.write(&format!("State/removing/{file}"), "");
+    left.push((file.clone(), fixture.path("State/removing").join(file)));
     fixture.plan.observe(move |op, path| {
         let ours = left.iter().find(|(id, _)| path.ends_with(id));
         if let Some((_, left)) = ours.filter(|_| op == Op::Lock) {
             let _ = std::fs::remove_dir_all(left);
+            let _ = std::fs::remove_file(left);
         }
     });
     let done = fixture.watched().deliver_now().unwrap();
     assert_eq!(done.problems(), []);
     fixture.assert_state_is_clean("finished by another");
+}
+
+/// Of another program, or of a Maildir whose state this was.
+#[test]
+fn what_was_to_be_removed_from_elsewhere_is_told_and_kept() {
+    let fixture = Fixture::new();
+    drop(fixture.restarted());
+    let id = new_id();
+    std::fs::create_dir_all(fixture.path(&format!("State/removing/{id}/odd"))).unwrap();
+    let file = format!("State/removing/new_1_2_3_{}.eml", new_id());
+    fixture.write(&file, "");
+    let done = fixture.restarted().deliver_now().unwrap();
+    assert_eq!(done.problems().len(), 2, "{:?}", done.problems());
+    for problem in done.problems() {
+        assert!(
+            problem.text().contains("not made by this program"),
+            "{problem:?}"
+        );
+    }
+    assert!(fixture.path(&file).exists());
 }
 
 /// What is handed over for a directory that this server does not have waits for one that has it.

@@ -325,6 +325,15 @@ mod tests {
     }
 
     #[test]
+    fn who_has_no_domain_has_no_directory_and_other_braces_stay() {
+        let maildir = Maildir::new("/mail/{domain}/{user}");
+        let error = maildir.path_for("jane").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LogonFailed);
+        let filled = filled_in("/{x}/{user}{", "jane", "example.com", "jane@example.com");
+        assert_eq!(filled, "/{x}/jane{");
+    }
+
+    #[test]
     fn a_pattern_gives_each_address_a_directory_of_its_own() {
         let maildir = Maildir::new("/mail/{domain}/{user}/Maildir");
         let path = |key: &str| maildir.path_for(key).map(|path| path.display().to_string());

@@ -51,7 +51,8 @@ impl DropStore {
     }
 
     fn open_at(&self, (place, name): &(Place, OsString)) -> Option<(File, Place, OsString)> {
-        let file = self.place(*place)?.open(name).ok()?;
+        let dir = self.place(*place);
+        let file = dir.and_then(|dir| dir.open(name).ok())?;
         Some((file, *place, name.clone()))
     }
 

@@ -39,7 +39,8 @@ impl DropOrigin {
             return Err(self.gone());
         }
         let Some(reader) = reader.filter(|_| !store.has_one_owner(&opened.run)) else {
-            store.remove(place, &name, opened.stamp)?;
+            let dirs = store.state.ensure()?;
+            store.remove(&dirs, place, &name, opened.stamp)?;
             #[cfg(feature = "maildir")]
             store.tell_quota(opened.stamp.size);
             return Ok(());
@@ -87,18 +88,18 @@ impl DropStore {
     /// Removes a file that all have deleted. It is shown to nobody; a failure costs only space,
     /// and the next look tries again.
     pub(super) fn finish_removal(&self, place: Place, name: &OsStr, opened: &OpenedEntry) {
-        let removed = self.remove(place, name, opened.stamp);
-        if let (Ok(()), Ok(dirs)) = (removed, self.state.ensure()) {
+        if let Ok(dirs) = self.state.ensure()
+            && self.remove(&dirs, place, name, opened.stamp).is_ok()
+        {
             self.remove_marks(&dirs, name, opened);
         }
     }
 
     /// Removes the file of that name if it is the one that was judged.
-    fn remove(&self, place: Place, name: &OsStr, judged: Stamp) -> Result<()> {
-        let dirs = self.state.ensure()?;
+    fn remove(&self, dirs: &Dirs, place: Place, name: &OsStr, judged: Stamp) -> Result<()> {
         let from = self.place(place).ok_or_else(Self::gone)?;
         let judgement = Judgement { place, judged };
-        let removed = match self.make_room(&dirs, &judgement) {
+        let removed = match self.make_room(dirs, &judgement) {
             Ok(made) => {
                 let removed = self.remove_by(&made.room, name, from, name, judged);
                 let _ = made.above.remove_dir(judgement.name());
@@ -235,8 +236,8 @@ impl Judgement {
 
     /// Of a directory or of such a file.
     fn parse(name: &str) -> Option<Self> {
-        let mut pieces = name.split('_');
-        let place = pieces.next()?;
+        let (place, stamp) = name.split_once('_')?;
+        let mut pieces = stamp.split('_');
         Some(Self {
             place: Place::ALL.into_iter().find(|known| known.name() == place)?,
             judged: Stamp {
@@ -348,4 +349,43 @@ fn finish_one(room: &Dir, from: &Dir, name: &OsStr, judged: Stamp) -> Result<()>
         return Ok(());
     }
     give_back(room, name, from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MailServer;
+
+    #[test]
+    fn a_judgement_is_read_whole_or_not_at_all() {
+        let name = "flat_1_-2_3";
+        assert!(Judgement::parse(name).is_some_and(|found| found.name() == name));
+        assert!(Judgement::parse("flat_1_-2_3_more.eml").is_some());
+        for wrong in [
+            "flat",
+            "flat_",
+            "flat_1",
+            "flat_1_-2",
+            "flat_x_-2_3",
+            "flat_1_x_3",
+            "flat_1_-2_x",
+            "nowhere_1_-2_3",
+        ] {
+            assert!(Judgement::parse(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_removed_from_where_nothing_is() {
+        let server = MailServer::temporary().unwrap();
+        let (store, dirs) = (server.drop_store().unwrap(), server.spool().state.ensure());
+        let judged = Stamp {
+            size: 0,
+            modified: 0,
+            inode: 0,
+        };
+        // There is no such part of a flat drop.
+        let removed = store.remove(&dirs.unwrap(), Place::New, OsStr::new("a.eml"), judged);
+        assert_eq!(removed.unwrap_err().kind(), ErrorKind::MessageGone);
+    }
 }

@@ -228,12 +228,13 @@ impl DropStore {
         if self.settling.writer() == Writer::Renames {
             return Ok(Some(Verdict::Complete));
         }
-        let Some(dir) = self.place(candidate.place) else {
-            return Ok(None);
-        };
-        let stat = match dir.stat(&candidate.name) {
-            Err(failure) if failure.is_gone() => return Ok(None),
-            looked => looked?,
+        let stat = self
+            .place(candidate.place)
+            .map(|dir| dir.stat(&candidate.name));
+        let stat = match stat {
+            Some(Ok(stat)) => stat,
+            Some(Err(failure)) if !failure.is_gone() => return Err(failure.into()),
+            _ => return Ok(None),
         };
         candidate.stamp = Some(stat.stamp);
         let is_file = stat.kind == Kind::File;

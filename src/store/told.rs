@@ -74,6 +74,20 @@ mod tests {
     use super::*;
     use std::time::Instant;
 
+    /// Without hints it looks again after a moment.
+    #[test]
+    fn what_cannot_be_watched_is_waited_for_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        let mut told = Told::new([dir.path(), missing.as_path()].into_iter());
+        assert!(told.watcher.is_none());
+        let begin = Instant::now();
+        for _ in 0..2 {
+            told.wait(Duration::from_millis(20));
+        }
+        assert!(begin.elapsed() >= Duration::from_millis(40));
+    }
+
     #[test]
     fn it_waits_while_nothing_happens() {
         let dir = tempfile::tempdir().unwrap();

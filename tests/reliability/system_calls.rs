@@ -76,7 +76,7 @@ fn count(role: &str, call: &str, others: &[String]) -> usize {
 /// runs it took.
 fn at_each_call(calls: &[&str], treatment: &str, others: &[String], step: usize) -> usize {
     let mut done = 0;
-    for role in ROLES {
+    for role in ROLES.into_iter().chain(["read without an index"]) {
         for call in calls {
             let most = count(role, call, others);
             for n in (1..=most).step_by(step) {

@@ -42,7 +42,7 @@ fn program() {
     let done = match role.as_str() {
         "send" => send(&root),
         "deliver" => deliver(&root),
-        "read" => read(&root),
+        "read" | "read without an index" => read(&root),
         "delete" => delete(&root),
         "deliver and delete" => deliver(&root).and_then(|()| delete(&root)),
         "relay" => relay(&root),
@@ -234,7 +234,10 @@ pub(super) fn prepare(role: &str) -> Root {
             root.write(&format!("Pickup/{number}.eml"), text);
         }
     }
-    if role.contains("delete") || role == "read" {
+    if role == "read without an index" {
+        std::fs::create_dir(root.join("State/index")).unwrap();
+    }
+    if role.contains("delete") || role.starts_with("read") {
         let to = ["jane@example.com", "joe@example.com", "mary@example.com"];
         for number in 0..MANY {
             let to = if number % 2 == 0 { &to[..2] } else { &to[..] };
