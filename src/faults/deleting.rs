@@ -199,7 +199,9 @@ fn a_deletion_that_needs_the_state_first_is_one_or_none() {
             "Drop/a.eml",
             &SHARED.replace("x-receiver: joe@example.com\r\n", ""),
         );
-        let mut builder = MailServer::builder().mailroot(fixture.root.path());
+        let mut builder = MailServer::builder()
+            .mailroot(fixture.root.path())
+            .drop_writer(crate::Writer::Renames);
         builder.probe = fixture.plan.probe();
         let server = builder.open().unwrap();
         let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
