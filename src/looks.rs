@@ -310,7 +310,7 @@ fn a_file_of_a_time_out_of_the_ordinary_is_told_and_hides_no_other() {
     fixture.write("now.eml", &["jane"], "now");
     fixture.write("then.eml", &["jane"], "then");
     let file = File::open(fixture.drop_dir().join("then.eml")).unwrap();
-    let years = Duration::from_secs(400 * 365 * 24 * 3600);
+    let years = Duration::from_hours(400 * 365 * 24);
     file.set_modified(SystemTime::UNIX_EPOCH + years).unwrap();
     let server = fixture.watched();
     assert_eq!(subjects(&server, "jane"), ["now"]);

@@ -94,7 +94,7 @@ fn look(server: &MailServer) -> cdonts::Result<()> {
     drop(watch);
     // What could not be read when it was listed is told, and is not there.
     let mut doomed = messages.iter().filter(|one| one.subject() == "doomed");
-    doomed.try_for_each(|one| one.delete())
+    doomed.try_for_each(Message::delete)
 }
 
 fn is_typed(error: &Error, context: &str) {

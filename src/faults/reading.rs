@@ -221,7 +221,7 @@ const WAYS: [fn(&MailServer) -> Seen; 6] = [
             .messages
             .iter()
             .chain(&then.messages)
-            .map(|one| read(&one))
+            .map(read)
             .collect()
     },
     |server| server.addresses(),
@@ -239,7 +239,7 @@ fn jane(server: &MailServer) -> crate::Result<Inbox> {
 /// Of a folder in which somebody has deleted his share of a file.
 #[test]
 fn each_way_of_looking_tells_what_failed_and_shows_nobody_elses() {
-    look_at_every_call("by the index", |fixture, probe| fixture.open(probe));
+    look_at_every_call("by the index", Fixture::open);
 }
 
 /// The same where the index cannot be had, and another program writes in place.

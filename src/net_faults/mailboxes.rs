@@ -50,6 +50,9 @@ fn read(message: &Message) -> crate::Result<()> {
 
 type Work = fn(&MailServer) -> crate::Result<()>;
 
+/// How many messages are seen.
+type Look = fn(&MailServer) -> crate::Result<usize>;
+
 /// Each is a session of its own, which asks for some things.
 const WORKS: [(&str, Work); 6] = [
     ("count", |server| {
@@ -83,7 +86,7 @@ const WORKS: [(&str, Work); 6] = [
         let mut messages = Session::logon(server, password())?.inbox().messages()?;
         for subject in ["one", "two"] {
             let one = messages.iter().find(|one| one.subject() == subject);
-            one.map_or(Ok(()), |one| one.delete())?;
+            one.map_or(Ok(()), Message::delete)?;
         }
         messages.delete_all().map(drop)
     }),
@@ -315,7 +318,7 @@ fn whatever_fails_of_what_is_to_be_deleted_again_is_told() {
                 }
             }
         };
-        let looks: [(&str, fn(&MailServer) -> crate::Result<usize>); 2] = [
+        let looks: [(&str, Look); 2] = [
             ("list", |server| {
                 Ok(Session::logon(server, password())?
                     .inbox()

@@ -1,5 +1,7 @@
 //! Who is told that a message could not be delivered, and what becomes of it when nobody can be.
 
+use std::path::Path;
+
 use super::*;
 use crate::{PickupFormat, Profile};
 
@@ -65,7 +67,7 @@ fn without_a_place_for_bad_mail_it_stays_in_the_queue() {
         .unwrap();
     refused(&server);
     let done = server.deliver_now().unwrap();
-    let told: Vec<_> = done.problems().iter().map(|one| one.text()).collect();
+    let told: Vec<_> = done.problems().iter().map(crate::Problem::text).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("no Badmail"), "{told:?}");
     assert_eq!(server.queue().unwrap().len(), 1);
@@ -107,8 +109,9 @@ fn bad_mail_is_whole_whatever_fails_while_it_is_written() {
             let server = fixture.open(Probe::default(), 1);
             assert_eq!(server.deliver_now().unwrap().problems(), [], "{context}");
             let bad = fixture.files("Badmail");
+            let is_message = |name: &&String| Path::new(name).extension() == Some("BAD".as_ref());
             assert_eq!(bad.len(), 3, "{context} {bad:?}");
-            let message = bad.iter().find(|name| name.ends_with(".BAD")).unwrap();
+            let message = bad.iter().find(is_message).unwrap();
             let message = fixture.root.path().join("Badmail").join(message);
             let message = std::fs::read_to_string(message).unwrap();
             assert!(

@@ -18,12 +18,11 @@ impl Key {
     }
 
     pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        let &[a, b, c, d, e, f, g, h] = bytes else {
-            return None;
-        };
+        let (&validity, rest) = bytes.split_first_chunk()?;
+        let uid = <[u8; 4]>::try_from(rest).ok()?;
         Some(Self {
-            validity: u32::from_be_bytes([a, b, c, d]),
-            uid: u32::from_be_bytes([e, f, g, h]),
+            validity: u32::from_be_bytes(validity),
+            uid: u32::from_be_bytes(uid),
         })
     }
 

@@ -176,7 +176,7 @@ fn p10_an_index_that_was_cut_or_written_over_is_set_aside() {
         ("emptied", Vec::clear),
         ("its beginning is gone", |file| file[..64].fill(0)),
         ("a little of its beginning is left", |file| {
-            file.truncate(100)
+            file.truncate(100);
         }),
         ("one page is left", |file| file.truncate(4096)),
         ("half of it is left", |file| file.truncate(file.len() / 2)),
@@ -276,7 +276,8 @@ fn p10_a_damaged_index_is_made_anew_whatever_fails() {
 #[test]
 fn of_two_that_are_made_at_once_one_is_everybodys() {
     type Other = fn(&Path);
-    let others: [(Other, fn(Result<(), Fault>)); 3] = [
+    type Check = fn(Result<(), Fault>);
+    let others: [(Other, Check); 3] = [
         (
             |path| {
                 let dir = Dir::open_path(path, Modes::default(), &Probe::default()).unwrap();

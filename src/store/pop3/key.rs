@@ -25,12 +25,10 @@ impl Key {
         match bytes.split_first()? {
             (b'U', id) => Some(Self::Id(id.to_vec())),
             (_, rest) => {
-                let &[a, b, c, d, e, f, g, h, ref number @ ..] = rest else {
-                    return None;
-                };
+                let (&session, number) = rest.split_first_chunk()?;
                 let number = <[u8; 4]>::try_from(number).ok()?;
                 Some(Self::Number {
-                    session: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+                    session: u64::from_be_bytes(session),
                     number: u32::from_be_bytes(number),
                 })
             }
