@@ -45,7 +45,7 @@ impl Fixture {
 
     /// Where another program writes in place.
     pub(crate) fn server_in_place(&self, probe: Probe) -> MailServer {
-        let settle = Duration::ZERO;
+        let settle = Duration::from_millis(1);
         let mut builder = MailServer::builder()
             .mailroot(self.root.path())
             .drop_writer(Writer::InPlace { settle });
@@ -331,6 +331,33 @@ fn a_file_that_is_written_to_while_it_is_judged_waits() {
             std::fs::create_dir(fixture.drop_dir().with_file_name("State").join("index")).unwrap();
         }
         written_to_while_judged(&fixture);
+    }
+}
+
+/// Files that go between the listing and the look at each.
+#[test]
+fn a_file_that_goes_while_it_is_looked_at_is_none() {
+    for has_index in [true, false] {
+        let fixture = Fixture::new();
+        if !has_index {
+            std::fs::create_dir(fixture.drop_dir().with_file_name("State").join("index")).unwrap();
+        }
+        for name in ["a", "b", "c"] {
+            fixture.write(name, &["jane"], name);
+        }
+        let server = fixture.server_in_place(fixture.plan.probe());
+        let drop = fixture.drop_dir();
+        fixture.plan.observe(move |op, path| {
+            if op == Op::Stat && path.parent() == Some(&drop) {
+                for name in ["a", "b", "c"].iter().filter(|name| !path.ends_with(name)) {
+                    let _ = std::fs::remove_file(drop.join(name));
+                }
+            }
+        });
+        assert!(subjects(&server, "jane").len() <= 1, "{has_index}");
+        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+        let messages = session.inbox().messages().unwrap();
+        assert_eq!(messages.problems(), [], "{has_index}");
     }
 }
 

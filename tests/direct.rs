@@ -235,3 +235,25 @@ fn what_is_wrong_with_the_server_is_not_told_of_the_address() {
         assert_eq!((error.kind(), error.field()), (kind, field), "{error}");
     }
 }
+
+/// A source of an attachment that fails: nothing is handed over.
+#[test]
+fn what_cannot_be_read_is_not_handed_over() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the disk is gone"))
+        }
+    }
+    impl std::io::Seek for Broken {
+        fn seek(&mut self, _: std::io::SeekFrom) -> std::io::Result<u64> {
+            Ok(10)
+        }
+    }
+    let way = Way::default();
+    let server = MailServer::builder().outbox(way.clone()).open().unwrap();
+    let mail = NewMail::new(&server).from("shop@example.com");
+    let mail = mail.to("joe@example.net").attach_reader("a.bin", Broken);
+    assert!(mail.send().is_err());
+    assert!(way.handed.lock().unwrap().is_empty());
+}

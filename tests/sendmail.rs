@@ -176,7 +176,7 @@ fn nobody_knows_what_became_of_a_message_that_was_taken_by_halves() {
         ("sleep 60", large.as_str(), "does not end"),
         // What it has started holds the pipe of the message.
         (
-            "sleep 5 <&0 >/dev/null 2>&1 & exit 0",
+            "exec 3<&0; sleep 5 <&3 >/dev/null 2>&1 & exit 0",
             large.as_str(),
             "did not read all",
         ),

@@ -1209,5 +1209,18 @@ fn without_certificates_no_way_with_tls_is_made() {
         let error = way.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
     }
+    #[cfg(feature = "imap")]
+    {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let inbox = cdonts::Imap::new("127.0.0.1").port(port);
+        let server = MailServer::builder().inbox(inbox).open().unwrap();
+        let who = Credentials::password("ann@example.com", "secret");
+        let error = cdonts::Session::logon(&server, who).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        // Nor without credentials.
+        let error = cdonts::Session::logon_smtp(&server, "", "ann@example.com").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    }
     println!("no way");
 }

@@ -242,6 +242,19 @@ fn each_way_of_looking_tells_what_failed_and_shows_nobody_elses() {
     look_at_every_call("by the index", Fixture::open);
 }
 
+/// The same where another program writes in place.
+#[test]
+fn each_way_of_looking_at_what_settles_tells_what_failed_and_shows_nobody_elses() {
+    look_at_every_call("by the index, in place", |fixture, probe| {
+        let settle = Duration::ZERO;
+        let mut builder = MailServer::builder()
+            .mailroot(fixture.root.path())
+            .drop_writer(Writer::InPlace { settle });
+        builder.probe = probe;
+        builder.open().unwrap()
+    });
+}
+
 /// The same where the index cannot be had, and another program writes in place.
 #[test]
 fn each_way_of_looking_without_an_index_tells_what_failed_and_shows_nobody_elses() {
@@ -285,6 +298,10 @@ fn look_at_every_call(how: &str, open: impl Fn(&Fixture, Probe) -> MailServer) {
         fixture.write("Drop/new.eml", new);
     };
     for (number, way) in WAYS.iter().enumerate() {
+        // As it is where nothing fails. What is new is judged by who looks.
+        let other = Fixture::new();
+        fill(&other);
+        let whole = way(&open(&other, Probe::default()));
         // Who looks writes nothing but the index: the others fail as these do.
         let kinds = faults().filter(|fault| {
             is_long() || matches!(fault, Fault::Before(Other) | Fault::Lasting(Other))
@@ -295,13 +312,12 @@ fn look_at_every_call(how: &str, open: impl Fn(&Fixture, Probe) -> MailServer) {
             |fixture, n, fault| {
                 let context = format!("way {number} {how}: {n} {fault:?}");
                 fill(fixture);
-                let whole = way(&open(fixture, Probe::default()));
                 let server = open(fixture, fixture.plan.probe());
                 fixture.plan.arm(n, fault);
                 let seen = way(&server);
                 let struck = fixture.plan.struck();
                 fixture.plan.disarm();
-                let Ok(whole) = whole else {
+                let Ok(whole) = &whole else {
                     // There is no lasting order without an index.
                     assert!(seen.is_err(), "{context}");
                     return struck;

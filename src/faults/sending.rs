@@ -74,10 +74,22 @@ fn send_many_at_every_call(has_unnamed: bool) {
 /// Each piece of a copy may be the one that cannot be written.
 #[test]
 fn a_send_in_small_pieces_is_all_or_nothing() {
+    for is_stuffed in [false, true] {
+        send_in_small_pieces(is_stuffed);
+    }
+}
+
+fn send_in_small_pieces(is_stuffed: bool) {
     for n in 0.. {
         let fixture = super::Fixture::new();
         fixture.plan.shorten(64);
-        let server = fixture.watched();
+        let mut builder = crate::MailServer::builder()
+            .mailroot(fixture.root.path())
+            .create_directories()
+            .local_domain("example.com")
+            .pickup_dot_stuffed(is_stuffed);
+        builder.probe = fixture.plan.probe();
+        let server = builder.open().unwrap();
         let mail = NewMail::new(&server).from("shop@example.com").subject("Hi");
         let mail = mail.to("jane@example.com; far@example.net").body("Text");
         fixture

@@ -252,8 +252,8 @@ fn whatever_fails_of_the_line_to_a_poor_server_is_told() {
             })),
         ),
         (
-            "no envelopes",
-            imap(altered(dovecot.imap, "ENVELOPE (", "ENVELOPES (")),
+            "no sizes of IMAP",
+            imap(altered(dovecot.imap, "RFC822.SIZE ", "RFC822.SIZE x")),
         ),
     ];
     for (name, builder) in poor {
@@ -271,7 +271,10 @@ fn whatever_fails_of_the_line_to_a_poor_server_is_told() {
                 match done {
                     Ok(count) => assert_eq!(count, 4, "{context}"),
                     Err(error) => {
-                        assert!(has_failed || name == "no envelopes", "{context} {error}");
+                        assert!(
+                            has_failed || name == "no sizes of IMAP",
+                            "{context} {error}"
+                        );
                         check(&error, &context);
                     }
                 }

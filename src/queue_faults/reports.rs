@@ -37,6 +37,28 @@ fn a_sender_elsewhere_is_told_by_pickup() {
     assert_eq!(fixture.files("Badmail"), [""; 0]);
 }
 
+/// Of many together too.
+#[test]
+fn what_exchange_cannot_be_told_is_an_error_of_that_message_alone() {
+    let fixture = Fixture::empty();
+    let server = MailServer::builder()
+        .mailroot(fixture.root.path())
+        .local_domain("example.com")
+        .pickup_format(PickupFormat::Exchange)
+        .open()
+        .unwrap();
+    let session = Session::logon_smtp(&server, "", "shop@example.com").unwrap();
+    let draft = |count: usize| {
+        let mail = NewMail::new(&server).from("shop@example.com").subject("Hi");
+        let to = (0..count).map(|n| format!("n{n}@example.net"));
+        to.fold(mail, NewMail::bcc).into_draft()
+    };
+    let sent = session.outbox().send_all(vec![draft(101), draft(1)]);
+    let is_sent: Vec<_> = sent.iter().map(Result::is_ok).collect();
+    assert_eq!(is_sent, [false, true]);
+    assert_eq!(fixture.files("Pickup").len(), 1);
+}
+
 /// A report has no sender, and Exchange takes the sender from the header.
 #[test]
 fn a_sender_whom_exchange_cannot_tell_has_his_message_in_badmail() {

@@ -114,3 +114,27 @@ impl MessageBytes for DeliveredBytes {
         self.bytes.verify()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, ErrorKind};
+
+    struct Gone;
+
+    impl MessageBytes for Gone {
+        fn len(&self) -> u64 {
+            10
+        }
+
+        fn read_at(&self, _: &mut [u8], _: u64) -> Result<usize> {
+            Err(Error::new(ErrorKind::Network, "the line was cut"))
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_no_beginning() {
+        let error = DeliveredBytes::new(Arc::new(Gone)).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network);
+    }
+}

@@ -236,14 +236,16 @@ impl Judgement {
 
     /// Of a directory or of such a file.
     fn parse(name: &str) -> Option<Self> {
-        let (place, stamp) = name.split_once('_')?;
-        let mut pieces = stamp.split('_');
+        let pieces: Vec<&str> = name.split('_').collect();
+        let [place, size, modified, inode, ..] = pieces[..] else {
+            return None;
+        };
         Some(Self {
             place: Place::ALL.into_iter().find(|known| known.name() == place)?,
             judged: Stamp {
-                size: pieces.next()?.parse().ok()?,
-                modified: pieces.next()?.parse().ok()?,
-                inode: pieces.next()?.parse().ok()?,
+                size: size.parse().ok()?,
+                modified: modified.parse().ok()?,
+                inode: inode.parse().ok()?,
             },
         })
     }
@@ -297,7 +299,7 @@ fn recover_one(store: &DropStore, dirs: &Dirs, id: &str) -> Result<()> {
         return Ok(lock.release()?);
     }
     let removing = match dirs.removing.open_dir(id) {
-        Err(failure) if failure.is_gone() => return Ok(lock.release()?),
+        Err(failure) if failure.is_gone() => return lock.release().map_err(Error::from),
         opened => opened?,
     };
     for room_name in removing.all_names()? {

@@ -131,6 +131,7 @@ fn p2_what_a_file_system_lacks_is_done_otherwise() {
     }
     let step = runs(7, 1);
     let mut done = at_each_call(&["openat"], "error=EOPNOTSUPP", &[], step);
+    done += at_each_call(&["openat"], "error=EIO", &[], step);
     done += at_each_call(&["linkat"], "error=ENOENT", &[], 1);
     let without_rename = ["renameat2:error=EINVAL".to_owned()];
     done += at_each_call(
@@ -139,6 +140,15 @@ fn p2_what_a_file_system_lacks_is_done_otherwise() {
         &without_rename,
         step,
     );
+    // What was taken out of Pickup goes back beside what has its name by now.
+    let root = prepare("recover");
+    root.dir("State/staging/0123/claim");
+    for path in ["State/staging/0123/claim/a.eml", "Pickup/a.eml"] {
+        root.write(path, path);
+    }
+    treated("recover", &root, Path::new("/dev/null"), &without_rename);
+    let pickup = root.files("Pickup");
+    assert_eq!(pickup.len(), 2, "{pickup:?}");
     // Neither way to give a file its name works.
     let (root, calls) = (prepare("send"), ["linkat:error=ENOENT".to_owned()]);
     let (lines, _) = told(&treated("send", &root, Path::new("/dev/null"), &calls));

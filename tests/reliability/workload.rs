@@ -235,7 +235,7 @@ pub(super) fn prepare(role: &str) -> Root {
         }
     }
     if role == "read without an index" {
-        std::fs::create_dir(root.join("State/index")).unwrap();
+        std::fs::create_dir_all(root.join("State/index")).unwrap();
     }
     if role.contains("delete") || role.starts_with("read") {
         let to = ["jane@example.com", "joe@example.com", "mary@example.com"];

@@ -151,7 +151,7 @@ impl<'a> Writing<'a> {
     }
 
     pub(in crate::store) fn finish(
-        mut self,
+        self,
         look: &mut Look,
         known: Option<&mut Known>,
     ) -> Result<(), Fault> {
@@ -166,7 +166,6 @@ impl<'a> Writing<'a> {
             }
         }
         if let Some(known) = known {
-            self.spill(known)?;
             for (number, run) in known.cleaned_runs() {
                 self.put(&run_name(number), run)?;
             }

@@ -99,10 +99,10 @@ impl Listed {
         if session.number == self.session {
             return Ok(self.rows.get(at).map(|row| row.number));
         }
-        match self.key(at) {
-            Some(key) => session.number_of(&self.shared.endpoint, &key),
-            None => Ok(None),
-        }
+        let key = self.key(at);
+        key.map_or(Ok(None), |key| {
+            session.number_of(&self.shared.endpoint, &key)
+        })
     }
 
     /// Reads what a listing shows of a message and of those beside it.

@@ -20,8 +20,8 @@ impl Content {
     pub(super) fn look(message: &RelayMessage<'_>) -> io::Result<Self> {
         let mut looking = Looking::default();
         let mut wire = Wire::new(&mut looking, false);
-        message.write_to(&mut wire)?;
-        wire.finish()?;
+        let written = message.write_to(&mut wire);
+        written.and_then(|_| wire.finish())?;
         let header = std::str::from_utf8(&looking.header);
         looking.content.is_utf8_header = header.is_ok_and(|header| !header.is_ascii());
         Ok(looking.content)
