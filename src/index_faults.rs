@@ -195,10 +195,10 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
     has_failed
 }
 
-/// Each call in a long run, each tenth in a short one.
+/// Each call in a long run, each 17th in a short one.
 fn step() -> usize {
     let all = std::env::var("CDONTS_RUNS").is_ok_and(|runs| runs == "all");
-    if all { 1 } else { 10 }
+    if all { 1 } else { 17 }
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn p2_a_system_call_that_fails_is_an_error_or_makes_no_difference() {
         done += at_each_call(&CALLS, &format!("error={error}"), &[], runs(23, 1));
     }
     for error in ["EIO", "EINTR"] {
-        done += at_each_call(&OTHER_CALLS, &format!("error={error}"), &[], runs(11, 1));
+        done += at_each_call(&OTHER_CALLS, &format!("error={error}"), &[], runs(19, 1));
     }
     println!("system calls: {done} programs with one that fails");
 }
@@ -129,7 +129,7 @@ fn p2_what_a_file_system_lacks_is_done_otherwise() {
     if !has_strace() {
         return;
     }
-    let step = runs(7, 1);
+    let step = runs(11, 1);
     let mut done = at_each_call(&["openat"], "error=EOPNOTSUPP", &[], step);
     done += at_each_call(&["openat"], "error=EIO", &[], step);
     done += at_each_call(&["linkat"], "error=ENOENT", &[], 1);
