@@ -12,7 +12,7 @@ mod certificate;
 #[path = "support/dovecot.rs"]
 mod dovecot;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use broken::{Broken, Fault, LONG, altered, altered_by, refusing_pop3};
@@ -441,4 +441,122 @@ fn what_an_imap_server_does_not_understand_is_told() {
             }
         }
     }
+}
+
+/// The reader of a large message, from whatever a server says of it.
+fn read_parts(port: u16) -> cdonts::Result<()> {
+    let imap = Imap::plain("127.0.0.1").port(port).timeout(LONG);
+    let server = MailServer::builder().inbox(imap).open().unwrap();
+    let session = Session::logon(&server, password()).unwrap();
+    let messages = session.inbox().messages()?;
+    let parts = messages.iter().find(|one| one.subject() == "parts");
+    check_letter(&parts.unwrap())
+}
+
+#[test]
+fn an_imap_server_may_name_a_message_after_what_it_says_of_it() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    fill(&dovecot);
+    let port = altered_by(dovecot.imap, |line| {
+        let moved = line.strip_suffix(")\r\n").and_then(|line| {
+            let (before, rest) = line.split_once(" FETCH (UID ")?;
+            let (uid, rest) = rest.split_once(' ')?;
+            Some(format!("{before} FETCH ({rest} UID {uid})\r\n"))
+        });
+        Some(moved.unwrap_or(line.to_owned()))
+    });
+    read_parts(port).unwrap();
+}
+
+/// It gave all octets when it was opened, and does not when they are read.
+#[test]
+fn a_message_that_ends_elsewhere_than_before_is_not_shown_by_halves() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    fill(&dovecot);
+    let (times, skips) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let port = altered_by(dovecot.imap, move |line| {
+        if skips.load(Ordering::Relaxed) {
+            let is_end = line.contains(" OK ");
+            skips.store(!is_end, Ordering::Relaxed);
+            return is_end.then(|| line.to_owned());
+        }
+        let start = line.find("BODY[]<524288> {");
+        match start.filter(|_| times.fetch_add(1, Ordering::Relaxed) > 0) {
+            Some(start) => {
+                skips.store(true, Ordering::Relaxed);
+                Some(format!("{}BODY[]<524288> \"\")\r\n", &line[..start]))
+            }
+            // Its parts are not asked for one by one.
+            None => Some(line.replace("BODYSTRUCTURE (", "X-STRUCTURE (")),
+        }
+    });
+    let error = read_parts(port).unwrap_err();
+    is_typed(&error, "it ends elsewhere");
+}
+
+/// More than is fetched at once stands above its text.
+#[test]
+fn a_message_with_a_header_section_without_end_is_read_or_refused() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    let field = format!("X-Field: {}\r\n", "x".repeat(900));
+    let text = format!(
+        "From: sam@example.net\r\nSubject: long\r\n{}Content-Type: multipart/mixed; \
+         boundary=b\r\n\r\n--b\r\n\r\n{TEXT}\r\n--b--\r\n",
+        field.repeat(700)
+    );
+    dovecot.deliver("ann", text.as_bytes());
+    let imap = Imap::plain("127.0.0.1").port(dovecot.imap).timeout(LONG);
+    let server = MailServer::builder().inbox(imap).open().unwrap();
+    let session = Session::logon(&server, password()).unwrap();
+    let messages = session.inbox().messages().unwrap();
+    let message = messages.get(0).unwrap();
+    assert_eq!(message.subject(), "long");
+    match message.text() {
+        Ok(text) => assert!(!text.contains("X-Field"), "a field is its text"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}"),
+    }
+}
+
+/// A message that is more than is held in memory needs a file, and there is no place for one.
+#[test]
+fn without_a_place_for_a_large_message_it_is_not_read_by_halves() {
+    const NAME: &str = "without_a_place_for_a_large_message_it_is_not_read_by_halves";
+    if let Ok(port) = std::env::var("CDONTS_TEST_PORT") {
+        let pop3 = Pop3::plain("127.0.0.1").port(port.parse().unwrap());
+        let server = MailServer::builder()
+            .inbox(pop3.timeout(LONG))
+            .open()
+            .unwrap();
+        let session = Session::logon(&server, password()).unwrap();
+        let messages = session.inbox().messages().unwrap();
+        let of = |subject: &str| {
+            messages
+                .iter()
+                .find(|one| one.subject() == subject)
+                .unwrap()
+        };
+        assert!(of("parts").text().is_err());
+        assert_eq!(of("letter").text().unwrap(), TEXT);
+        println!("it was told");
+        return;
+    }
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    fill(&dovecot);
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", NAME])
+        .env("CDONTS_TEST_PORT", dovecot.pop3.to_string())
+        .env("TMPDIR", "/nowhere")
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("it was told"), "{said}");
 }

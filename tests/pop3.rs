@@ -924,6 +924,35 @@ fn without_ids_nothing_is_announced_as_new() {
     assert_eq!(error.kind(), ErrorKind::NotSupported);
 }
 
+/// A server that has told ids before and does so no more: nobody can say which message it is.
+#[test]
+fn a_server_that_tells_no_ids_any_more_is_not_believed() {
+    let first = vec![
+        answer("STAT", "+OK 2 99\r\n"),
+        answer("UIDL", "+OK\r\n1 a\r\n2 b\r\n.\r\n"),
+        answer("LIST", "+OK\r\n1 9\r\n2 90\r\n.\r\n"),
+        answer("TOP 1 0", "+OK\r\nSubject: a\r\n\r\n.\r\n"),
+        answer("TOP 2 0", "+OK\r\nSubject: b\r\n\r\n.\r\n"),
+        answer("LIST 1", "+OK 1 9\r\n"),
+        answer("DELE 1", "+OK\r\n"),
+        answer("QUIT", "+OK\r\n"),
+    ];
+    let second = vec![answer("UIDL", "-ERR\r\n"), hear("QUIT")];
+    let script = Script::new(vec![
+        [begin("TOP\r\n"), first].concat(),
+        [begin("TOP\r\n"), second].concat(),
+    ]);
+    let session = log_on(pop3(&script)).unwrap();
+    let messages = session.inbox().messages().unwrap();
+    messages.get(0).unwrap().delete().unwrap();
+    let error = messages.get(1).unwrap().delete().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert!(
+        error.to_string().contains("no unique ids any more"),
+        "{error}"
+    );
+}
+
 /// A server of its own for each test that needs another order than a script has.
 fn serve(answer: impl Fn(&str) -> &'static str + Send + Sync + Clone + 'static) -> u16 {
     use std::io::{BufRead, BufReader, Write};

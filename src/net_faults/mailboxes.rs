@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::broken::{altered, altered_by};
+use super::broken::{altered, altered_by, refusing_pop3};
 use super::dovecot::Dovecot;
 use super::{Then, at_each_call};
 use crate::fs::Probe;
@@ -281,6 +281,31 @@ fn whatever_fails_of_the_line_to_a_poor_server_is_told() {
             });
             assert!(calls > 4, "{name} {calls}");
         }
+    }
+}
+
+/// A server that refuses one of its answers, and is gone then: why nothing is known of a message
+/// cannot be found out.
+#[test]
+fn whatever_fails_after_a_refusal_is_told() {
+    let Some(dovecot) = Dovecot::start() else {
+        return;
+    };
+    fill(&dovecot);
+    let time = Duration::from_secs(20);
+    for refused in 4..16 {
+        let run = || {
+            let (port, _) = refusing_pop3(dovecot.pop3, refused);
+            let pop3 = Pop3::plain("127.0.0.1").port(port).timeout(time);
+            let server = MailServer::builder().inbox(pop3).open().unwrap();
+            let messages = Session::logon(&server, password())?.inbox().messages()?;
+            messages.iter().try_for_each(|message| read(&message))
+        };
+        at_each_call(Then::Fails, step(), run, |n, done, _| {
+            if let Err(error) = done {
+                check(&error, &format!("answer {refused} refused, call {n}"));
+            }
+        });
     }
 }
 
