@@ -30,7 +30,7 @@ fn at_each_call<T>(
         let has_failed = NET.with(Fuse::take);
         after(n, done, has_failed);
         if !has_failed {
-            println!("net faults: {} runs", n / step);
+            println!("faults: the network: {} runs", n / step);
             return n;
         }
         n += step;
