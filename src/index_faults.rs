@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 use crate::fs::Probe;
 use crate::fs::double::{Fault, Plan};
@@ -83,6 +84,10 @@ enum Begin {
     Marked,
     /// A file was empty that another program has written since, in place.
     Pending,
+    /// There is none, and another program writes in place.
+    InPlace,
+    /// A file had a time that the index cannot hold, and has another since.
+    Mended,
     /// All have deleted a file, and the process died that was to remove it.
     Dead,
 }
@@ -124,7 +129,7 @@ fn death() -> usize {
 fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
     let fixture = Fixture::new();
     let server = || match begin {
-        Begin::Pending => fixture.server_in_place(Probe::default()),
+        Begin::Pending | Begin::InPlace => fixture.server_in_place(Probe::default()),
         _ => fixture.server_with(Probe::default()),
     };
     let write = |name: &str, to: &[&str]| fixture.write(name, to, name);
@@ -134,7 +139,7 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
     write("shared", &[&ALL[..], &["lea"]].concat());
     write("only", &["max"]);
     let addresses: &[&str] = match begin {
-        Begin::Without | Begin::Known | Begin::Pending => {
+        Begin::Without | Begin::Known | Begin::Pending | Begin::InPlace | Begin::Mended => {
             &["ann", "bob", "jane", "joe", "lea", "max"]
         }
         Begin::Changed | Begin::Reopened => &["ann", "bob", "jane", "joe", "lea"],
@@ -145,8 +150,18 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
         std::fs::write(fixture.drop_dir().join("late"), "").unwrap();
         fixture.rest(0);
     }
+    let set_time = |hours: u64| {
+        let late = std::fs::File::open(fixture.drop_dir().join("late")).unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_hours(hours);
+        late.set_modified(time).unwrap();
+    };
+    if matches!(begin, Begin::Mended) {
+        write("late", &["jane"]);
+        set_time(400 * 365 * 24);
+        fixture.rest(0);
+    }
     let mut looking = server();
-    if !matches!(begin, Begin::Without) {
+    if !matches!(begin, Begin::Without | Begin::InPlace) {
         let before = seen(&looking, &everybody);
         assert_eq!(before, ["gone", "one", "shared", "two"]);
     }
@@ -163,6 +178,9 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
     if matches!(begin, Begin::Pending) {
         write("late", &["jane"]);
     }
+    if matches!(begin, Begin::Mended) {
+        set_time(0);
+    }
     if matches!(begin, Begin::Dead) {
         delete_for_all(&fixture, death());
     }
@@ -176,9 +194,9 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
         looking = server();
     }
     let there: &[&str] = match begin {
-        Begin::Without | Begin::Known => &["gone", "one", "shared", "two"],
+        Begin::Without | Begin::Known | Begin::InPlace => &["gone", "one", "shared", "two"],
         Begin::Changed | Begin::Reopened => &["new", "one", "shared", "two"],
-        Begin::Pending => &["gone", "late", "one", "shared", "two"],
+        Begin::Pending | Begin::Mended => &["gone", "late", "one", "shared", "two"],
         Begin::Marked | Begin::Dead => &["gone", "one", "two"],
     };
     INDEX.with(|fuse| fuse.set(calls, lasts));
@@ -211,6 +229,8 @@ fn p10_a_disk_that_fails_under_the_index_hides_nothing() {
         Begin::Reopened,
         Begin::Marked,
         Begin::Pending,
+        Begin::InPlace,
+        Begin::Mended,
         Begin::Dead,
     ] {
         for lasts in [false, true] {
