@@ -160,9 +160,9 @@ fn p2_what_a_file_system_lacks_is_done_otherwise() {
     let pickup = root.files("Pickup");
     assert_eq!(pickup.len(), 2, "{pickup:?}");
     // Neither way to give a file its name works.
-    let (root, calls) = (prepare("send"), ["linkat:error=ENOENT".to_owned()]);
-    let (lines, _) = told(&treated("send", &root, Path::new("/dev/null"), &calls));
-    check("send", &root, &lines, "without links");
+    let (root, calls) = (prepare("delete"), ["linkat:error=ENOENT".to_owned()]);
+    let (lines, _) = told(&treated("delete", &root, Path::new("/dev/null"), &calls));
+    check("delete", &root, &lines, "without links");
     // Whether it can rename so is told, or that it cannot be found out. What the portable form can do
     // is known, and not tried out.
     let tries: &[(&str, bool)] = if cfg!(portable_fs) {
