@@ -322,7 +322,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::double::{Plan, place};
-    use super::{Dir, Modes, Probe, outside};
+    use super::{Dir, Modes, Probe};
 
     fn dir(root: &tempfile::TempDir) -> Dir {
         Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap()
@@ -362,14 +362,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_whose_file_is_gone_is_let_go() {
-        let root = place();
-        let lock = dir(&root).lock("lock").unwrap().unwrap();
-        fs::remove_file(root.path().join("lock")).unwrap();
-        lock.release().unwrap();
-    }
-
-    #[test]
     fn a_file_from_before_1970_has_one_time() {
         let root = place();
         let file = fs::File::create_new(root.path().join("old")).unwrap();
@@ -379,30 +371,6 @@ mod tests {
         let (named, opened) = (dir.stat("old").unwrap(), dir.open("old").unwrap().opened());
         assert_eq!(named.stamp, opened.stamp);
         assert_eq!(named.stamp.modified(), time);
-    }
-
-    #[test]
-    fn a_directory_that_is_gone_has_no_condition() {
-        let root = place();
-        fs::create_dir(root.path().join("gone")).unwrap();
-        let gone = dir(&root).open_dir("gone").unwrap();
-        assert!(gone.rights().unwrap().is_some());
-        assert!(gone.room().unwrap().is_some());
-        fs::remove_dir(root.path().join("gone")).unwrap();
-        for failure in [gone.rights().unwrap_err(), gone.room().unwrap_err()] {
-            assert!(failure.is_gone(), "{failure:?}");
-        }
-        assert!(gone.renames_safely("a", "b").is_err());
-    }
-
-    #[test]
-    fn what_cannot_be_synced_is_an_error() {
-        let root = place();
-        outside::sync_dir(root.path()).unwrap();
-        assert!(outside::sync_dir(&root.path().join("none")).is_err());
-        // Linux shows its processes as directories without a disk.
-        #[cfg(target_os = "linux")]
-        assert!(outside::sync_dir("/proc/self".as_ref()).is_err());
     }
 
     #[test]

@@ -82,3 +82,25 @@ fn room(path: &std::path::Path) -> std::io::Result<Option<Room>> {
 fn room(_: &std::path::Path) -> std::io::Result<Option<Room>> {
     Ok(None)
 }
+
+#[cfg(all(test, unix))]
+#[allow(clippy::disallowed_methods, reason = "tests may write files")]
+mod tests {
+    use super::super::double::place;
+    use super::super::{Dir, Modes, Probe};
+
+    #[test]
+    fn a_directory_that_is_gone_has_no_condition() {
+        let root = place();
+        std::fs::create_dir(root.path().join("gone")).unwrap();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
+        let gone = dir.open_dir("gone").unwrap();
+        assert!(gone.rights().unwrap().is_some());
+        assert!(gone.room().unwrap().is_some());
+        std::fs::remove_dir(root.path().join("gone")).unwrap();
+        for failure in [gone.rights().unwrap_err(), gone.room().unwrap_err()] {
+            assert!(failure.is_gone(), "{failure:?}");
+        }
+        assert!(gone.renames_safely("a", "b").is_err());
+    }
+}

@@ -85,4 +85,13 @@ mod tests {
         assert!(!root.path().join("a").exists());
         assert!(dir.lock("a").unwrap().is_some());
     }
+
+    #[test]
+    fn a_lock_whose_file_is_gone_is_let_go() {
+        let root = place();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
+        let lock = dir.lock("lock").unwrap().unwrap();
+        std::fs::remove_file(root.path().join("lock")).unwrap();
+        lock.release().unwrap();
+    }
 }

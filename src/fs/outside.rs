@@ -80,3 +80,19 @@ impl Drop for TemporaryDir {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::super::double::place;
+    use super::sync_dir;
+
+    #[test]
+    fn what_cannot_be_synced_is_an_error() {
+        let root = place();
+        sync_dir(root.path()).unwrap();
+        assert!(sync_dir(&root.path().join("none")).is_err());
+        // Linux shows its processes as directories without a disk.
+        #[cfg(target_os = "linux")]
+        assert!(sync_dir("/proc/self".as_ref()).is_err());
+    }
+}
