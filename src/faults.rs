@@ -41,7 +41,8 @@ const FAULTS: [Fault; 13] = [
 
 const SHORT: usize = 7;
 
-fn is_long() -> bool {
+/// A long run breaks each call in each way.
+pub(crate) fn is_long() -> bool {
     std::env::var("CDONTS_RUNS").is_ok_and(|runs| runs == "all")
 }
 

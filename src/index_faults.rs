@@ -215,8 +215,7 @@ fn run(begin: Begin, calls: usize, lasts: bool) -> bool {
 
 /// Each call in a long run, each 17th in a short one.
 fn step() -> usize {
-    let all = std::env::var("CDONTS_RUNS").is_ok_and(|runs| runs == "all");
-    if all { 1 } else { 17 }
+    if crate::faults::is_long() { 1 } else { 17 }
 }
 
 #[test]

@@ -116,15 +116,8 @@ fn one_that_cannot_be_read_hides_no_other_without_an_index() {
 #[cfg(feature = "index")]
 #[test]
 fn one_that_cannot_be_read_hides_no_other_while_it_settles() {
-    let open = |fixture: &Fixture, probe| {
-        let mut builder = MailServer::builder()
-            .mailroot(fixture.root.path())
-            .drop_writer(Writer::InPlace {
-                settle: Duration::from_millis(1),
-            });
-        builder.probe = probe;
-        builder.open().unwrap()
-    };
+    let settle = Duration::from_millis(1);
+    let open = |fixture: &Fixture, probe| open_in_place(fixture, probe, settle);
     each_failure_hides_nothing("settling files are listed and read", fill, open);
 }
 
@@ -247,12 +240,7 @@ fn each_way_of_looking_tells_what_failed_and_shows_nobody_elses() {
 fn each_way_of_looking_at_what_settles_tells_what_failed_and_shows_nobody_elses() {
     look_at_every_call("by a new index, in place", |fixture, probe| {
         let _ = std::fs::remove_file(fixture.path("State/index"));
-        let settle = Duration::ZERO;
-        let mut builder = MailServer::builder()
-            .mailroot(fixture.root.path())
-            .drop_writer(Writer::InPlace { settle });
-        builder.probe = probe;
-        builder.open().unwrap()
+        open_in_place(fixture, probe, Duration::ZERO)
     });
 }
 
@@ -265,13 +253,17 @@ fn each_way_of_looking_without_an_index_tells_what_failed_and_shows_nobody_elses
             let _ = std::fs::remove_file(&index);
             std::fs::create_dir(&index).unwrap();
         }
-        let settle = Duration::ZERO;
-        let mut builder = MailServer::builder()
-            .mailroot(fixture.root.path())
-            .drop_writer(Writer::InPlace { settle });
-        builder.probe = probe;
-        builder.open().unwrap()
+        open_in_place(fixture, probe, Duration::ZERO)
     });
+}
+
+/// Where another program writes in place.
+fn open_in_place(fixture: &Fixture, probe: Probe, settle: Duration) -> MailServer {
+    let mut builder = MailServer::builder()
+        .mailroot(fixture.root.path())
+        .drop_writer(Writer::InPlace { settle });
+    builder.probe = probe;
+    builder.open().unwrap()
 }
 
 fn look_at_every_call(how: &str, open: impl Fn(&Fixture, Probe) -> MailServer) {

@@ -107,8 +107,7 @@ fn check(error: &crate::Error, context: &str) {
 
 /// Each call in a long run, some in a short one.
 fn step() -> usize {
-    let all = std::env::var("CDONTS_RUNS").is_ok_and(|runs| runs == "all");
-    if all { 1 } else { 5 }
+    if crate::faults::is_long() { 1 } else { 5 }
 }
 
 fn each_works_or_tells(name: &str, dovecot: &Dovecot, open: impl Fn() -> MailServerBuilder) {
@@ -291,6 +290,7 @@ fn whatever_fails_after_a_refusal_is_told() {
     };
     fill(&dovecot);
     let time = Duration::from_secs(20);
+    let mut told = 0;
     for refused in 4..16 {
         let run = || {
             let (port, _) = refusing_pop3(dovecot.pop3, refused);
@@ -302,9 +302,11 @@ fn whatever_fails_after_a_refusal_is_told() {
         at_each_call(Then::Fails, step(), run, |n, done, _| {
             if let Err(error) = done {
                 check(&error, &format!("answer {refused} refused, call {n}"));
+                told += 1;
             }
         });
     }
+    assert!(told > 12, "{told}");
 }
 
 /// What was to be deleted when the line was lost is not shown any more, whatever fails then: of the

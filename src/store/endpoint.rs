@@ -30,6 +30,15 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Of a server that is not there.
+    #[cfg(test)]
+    pub(super) fn offline() -> Self {
+        Self {
+            time: Duration::from_secs(1),
+            ..Self::new("127.0.0.1".to_owned(), (1, 1), Security::None)
+        }
+    }
+
     pub(super) fn new(host: String, ports: (u16, u16), security: Security) -> Self {
         Self {
             host,

@@ -30,6 +30,16 @@ impl Ledger {
         }
     }
 
+    /// Of a server that writes nothing down.
+    #[cfg(test)]
+    pub(super) fn unwritten() -> Self {
+        Self {
+            account: String::new(),
+            state: None,
+            noted: Mutex::default(),
+        }
+    }
+
     /// What stands for a message: its key may hold anything.
     fn name(key: &[u8]) -> String {
         Uuid::new_v5(&Uuid::NAMESPACE_OID, key).simple().to_string()

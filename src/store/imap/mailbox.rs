@@ -406,15 +406,10 @@ impl fmt::Debug for Shared {
 impl Shared {
     /// Of a server that is not there.
     pub(super) fn offline() -> Arc<Self> {
-        let mut endpoint = Endpoint::new("127.0.0.1".to_owned(), (1, 1), crate::Security::None);
-        endpoint.time = Duration::from_secs(1);
-        // Nothing is written down.
-        let way = |_: &crate::RelayMessage<'_>| Vec::new();
-        let server = crate::MailServer::builder().outbox(way).open().unwrap();
         Arc::new(Self {
-            ledger: Ledger::new("nobody".to_owned(), &server.spool().state),
+            ledger: Ledger::unwritten(),
             limits: Limits::default(),
-            endpoint,
+            endpoint: Endpoint::offline(),
             credentials: Credentials::password("ann@example.com", "secret"),
             state: Mutex::default(),
             account: "nobody".to_owned(),
