@@ -103,4 +103,15 @@ mod tests {
         }
         assert!(gone.renames_safely("a", "b").is_err());
     }
+
+    /// Whatever else fails is no answer to how it renames.
+    #[test]
+    #[cfg(all(target_os = "linux", not(portable_fs)))]
+    fn a_rename_that_fails_otherwise_is_an_error() {
+        let root = place();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
+        let too_long = "b".repeat(300);
+        assert!(dir.renames_safely("a", &too_long).is_err());
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
 }

@@ -282,6 +282,21 @@ mod tests {
         assert_eq!((beyond.name(), beyond.key()), (PathBuf::new(), Vec::new()));
     }
 
+    /// Why nothing is known of a message is the server's to say.
+    #[test]
+    fn a_line_that_is_gone_when_it_is_asked_why_is_told() {
+        let listed = Listed {
+            shared: Shared::offline(),
+            snapshot: Arc::new(Snapshot {
+                validity: 1,
+                uids: vec![7],
+                heads: vec![OnceLock::new()],
+            }),
+        };
+        let error = listed.unknown(listed.key(0).unwrap());
+        assert_eq!(error.kind(), ErrorKind::Network, "{error}");
+    }
+
     /// Messages of two listings, between which the mailbox was made anew, are deleted one by one.
     #[test]
     fn each_message_of_a_mailbox_that_was_made_anew_has_its_own_answer() {

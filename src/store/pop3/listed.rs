@@ -318,6 +318,19 @@ mod tests {
         assert_eq!(kinds, [ErrorKind::MessageGone]);
     }
 
+    /// Why nothing is known of a message is the server's to say.
+    #[test]
+    fn a_line_that_is_gone_when_it_is_asked_why_is_told() {
+        let listed = Arc::new(Listed {
+            shared: Shared::offline(),
+            session: 1,
+            rows: vec![Row::new(1, None)],
+            ids: OnceLock::from(vec![Some(b"id".to_vec())]),
+        });
+        let error = Pop3Message { listed, at: 0 }.unknown();
+        assert_eq!(error.kind(), ErrorKind::Network, "{error}");
+    }
+
     #[test]
     fn an_id_that_comes_twice_is_nobodys() {
         let rows: Vec<_> = (1..=5).map(|number| Row::new(number, None)).collect();
