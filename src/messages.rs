@@ -106,10 +106,14 @@ impl Messages {
 
     /// Whether each is known by more than this listing.
     #[cfg(feature = "watch")]
-    pub(crate) fn have_lasting_keys(&self) -> bool {
+    pub(crate) fn have_lasting_keys(&self) -> Result<bool> {
         let listing = &self.snapshot.listing;
-        let mut all = (0..listing.len()).filter_map(|at| listing.get(at));
-        all.all(|stored| stored.has_lasting_key())
+        for stored in (0..listing.len()).filter_map(|at| listing.get(at)) {
+            if !stored.has_lasting_key()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// How many there are.

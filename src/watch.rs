@@ -60,12 +60,8 @@ impl Watch {
         let seen = match Since::newest(session) {
             Ok(cursor) => Known::Until(cursor),
             Err(error) if error.kind() == ErrorKind::NotSupported => {
-                let mut messages = inbox.messages()?;
-                if !messages.have_lasting_keys() {
-                    // A line that was cut tells no ids either: then this fails.
-                    messages = inbox.messages()?;
-                }
-                if !messages.have_lasting_keys() {
+                let messages = inbox.messages()?;
+                if !messages.have_lasting_keys()? {
                     let message = "this mailbox gives its messages no ids by which new ones could \
                                    be told from old ones";
                     return Err(Error::new(ErrorKind::NotSupported, message));
@@ -119,7 +115,7 @@ impl Watch {
             }
             Known::Keys(seen) => {
                 let messages = self.inbox.messages()?;
-                if !messages.have_lasting_keys() {
+                if !messages.have_lasting_keys()? {
                     let message = "the mailbox does not tell which messages are new";
                     return Err(Error::new(ErrorKind::Network, message));
                 }

@@ -234,8 +234,11 @@ pub trait StoredMessage: fmt::Debug + Send + Sync {
     }
 
     /// Whether the key tells it from others for longer than this listing; it does by default.
-    fn has_lasting_key(&self) -> bool {
-        true
+    ///
+    /// # Errors
+    /// When that cannot be found out now.
+    fn has_lasting_key(&self) -> Result<bool> {
+        Ok(true)
     }
 
     /// Where it is, for errors; its name by default.

@@ -89,9 +89,19 @@ impl Listed {
     pub(super) fn lasting_key(&self, at: usize) -> Option<Key> {
         if self.ids.get().is_none() {
             let shared = self.shared();
-            shared.identify(&mut shared.state());
+            let _ = shared.identify(&mut shared.state());
         }
         self.key(at)
+    }
+
+    /// Whether a message has an id; `None` where its session ended before that was asked.
+    fn has_id(&self, at: usize) -> Result<Option<bool>> {
+        if self.ids.get().is_none() {
+            let shared = self.shared();
+            shared.identify(&mut shared.state())?;
+        }
+        let ids = self.ids.get();
+        Ok(ids.map(|ids| ids.get(at).is_some_and(Option::is_some)))
     }
 
     /// The number of a message in a session, if it is there.
@@ -257,8 +267,11 @@ impl StoredMessage for Pop3Message {
             .ok_or_else(|| self.unknown())
     }
 
-    fn has_lasting_key(&self) -> bool {
-        self.lasting_key().is_ok_and(|key| key.id().is_some())
+    fn has_lasting_key(&self) -> Result<bool> {
+        self.listed.has_id(self.at)?.ok_or_else(|| {
+            let text = "the session ended before the ids of its messages were asked for";
+            self.listed.shared.endpoint.wrong(text)
+        })
     }
 
     fn open(&self) -> Result<Arc<dyn MessageBytes>> {
@@ -306,7 +319,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::MessageGone, "{error}");
         }
         assert_eq!((beyond.name(), beyond.key()), (PathBuf::new(), Vec::new()));
-        assert!(!beyond.has_lasting_key());
+        assert!(!beyond.has_lasting_key().unwrap());
         let message = Pop3Message { listed, at: 1 };
         assert_eq!(message.unknown().kind(), ErrorKind::MessageGone);
         let mailbox = super::super::mailbox::Pop3Mailbox(Shared::offline());
@@ -328,6 +341,20 @@ mod tests {
             ids: OnceLock::from(vec![Some(b"id".to_vec())]),
         });
         let error = Pop3Message { listed, at: 0 }.unknown();
+        assert_eq!(error.kind(), ErrorKind::Network, "{error}");
+    }
+
+    /// That is not to have none.
+    #[test]
+    fn ids_that_cannot_be_had_any_more_are_an_error() {
+        let listed = Arc::new(Listed {
+            shared: Shared::offline(),
+            session: 1,
+            rows: vec![Row::new(1, None)],
+            ids: OnceLock::new(),
+        });
+        let message = Pop3Message { listed, at: 0 };
+        let error = message.has_lasting_key().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Network, "{error}");
     }
 

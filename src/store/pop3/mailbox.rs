@@ -141,7 +141,7 @@ impl Shared {
     }
 
     fn leave(&self, state: &mut State) {
-        self.identify(state);
+        let _ = self.identify(state);
         if let Some(session) = state.session.take() {
             session.open.leave(&self.endpoint);
             state.left = Some(Instant::now());
@@ -153,7 +153,7 @@ impl Shared {
     pub(super) fn delete(&self, keys: &[Key]) -> Vec<Result<()>> {
         let mut state = self.state();
         state.kept.retain(|(kept, _)| !keys.contains(kept));
-        self.identify(&mut state);
+        let _ = self.identify(&mut state);
         let notes = match self.notes(&mut state, keys) {
             Ok(notes) => notes,
             Err(error) => return for_each(keys, &error),
@@ -295,22 +295,21 @@ impl Shared {
         }
     }
 
-    /// Asks for the ids of a snapshot while its session lasts.
-    pub(super) fn identify(&self, state: &mut State) {
+    /// Asks for the ids of a snapshot while its session lasts. Where that fails its messages are
+    /// known by nothing: they are gone.
+    pub(super) fn identify(&self, state: &mut State) -> Result<()> {
         let listed = std::mem::take(&mut state.lazy).upgrade();
         let (Some(listed), Some(session)) = (listed, &mut state.session) else {
-            return;
+            return Ok(());
         };
         if session.number != listed.session || listed.ids.get().is_some() {
-            return;
+            return Ok(());
         }
-        // Where that fails its messages are known by nothing: they are gone.
-        if let Ok(Some(ids)) = session.open.on(&self.endpoint).unique_ids() {
-            session.numbers = Some(numbers_of(&ids));
-            let _ = listed
-                .ids
-                .set(own_ids(&listed.rows, &ids.into_iter().collect()));
-        }
+        let ids = session.open.on(&self.endpoint).unique_ids()?;
+        session.numbers = ids.as_ref().map(numbers_of);
+        let ids = ids.into_iter().flatten().collect();
+        let _ = listed.ids.set(own_ids(&listed.rows, &ids));
+        Ok(())
     }
 }
 
