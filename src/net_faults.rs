@@ -12,6 +12,8 @@ mod dovecot;
 mod mailboxes;
 mod server;
 mod smtp;
+#[path = "../tests/support/tls.rs"]
+mod tls;
 
 use crate::fuse::{Fuse, NET, Then};
 

@@ -13,6 +13,9 @@ mod dovecot;
 mod program;
 #[path = "support/script.rs"]
 mod script;
+#[cfg(target_os = "linux")]
+#[path = "support/tls.rs"]
+mod tls;
 
 use std::time::Duration;
 
@@ -1087,22 +1090,11 @@ fn without_pipelining_each_answer_is_waited_for() {
 fn what_a_server_can_do_is_asked_again_under_tls() {
     use std::io::{BufRead, BufReader, Read, Write};
 
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
     let dir = tempfile::tempdir().unwrap();
     certificate::certificate(dir.path());
     let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
-    let (certificate, key) = (read("cert.pem"), read("key.pem"));
-    let chain = vec![CertificateDer::from_pem_slice(&certificate).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(&key).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
+    let certificate = read("cert.pem");
+    let config = tls::server(&certificate, &read("key.pem"));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = std::thread::spawn(move || {
@@ -1124,7 +1116,7 @@ fn what_a_server_can_do_is_asked_again_under_tls() {
             .unwrap();
         line(&mut stream);
         stream.write_all(b"+OK\r\n").unwrap();
-        let session = rustls::ServerConnection::new(std::sync::Arc::new(config)).unwrap();
+        let session = rustls::ServerConnection::new(config).unwrap();
         let mut tls = rustls::StreamOwned::new(session, stream);
         line(&mut tls);
         tls.write_all(b"+OK\r\nUIDL\r\n.\r\n").unwrap();

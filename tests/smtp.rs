@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 mod support;
+#[path = "support/tls.rs"]
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,8 +15,6 @@ use std::time::Duration;
 use cdonts::{
     Credentials, Envelope, ErrorKind, MailServer, NewMail, Report, Roots, Security, Smtp,
 };
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use support::{Root, messages, session};
 
@@ -657,18 +657,9 @@ fn certificates() -> Option<Certificates> {
         return None;
     }
     let read = |name: &str| std::fs::read(root.join(name)).unwrap();
-    let chain = CertificateDer::from_pem_slice(&read("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(&read("server.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![chain], key)
-        .unwrap();
     Some(Certificates {
         authority: read("ca.pem"),
-        server: Arc::new(server),
+        server: tls::server(&read("server.pem"), &read("server.key")),
         _root: root,
     })
 }

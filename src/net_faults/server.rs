@@ -4,8 +4,6 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::Roots;
@@ -40,20 +38,11 @@ impl Server {
         super::certificate::certificate(dir.path());
         let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
         let authority = read("cert.pem");
-        let chain = CertificateDer::from_pem_slice(&authority).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(&read("key.pem")).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![chain], key)
-            .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let session = Session {
             kind,
-            tls: Arc::new(tls),
+            tls: super::tls::server(&authority, &read("key.pem")),
             taken: Arc::default(),
             heard: Arc::default(),
         };
