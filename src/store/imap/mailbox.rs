@@ -1,4 +1,6 @@
-//! The mailbox of a user: what is in it, and what is deleted.
+//! The mailbox of a user: the connection to it, and what is in it.
+
+mod delete;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,14 +13,12 @@ use super::key::Key;
 use super::link::Link;
 use super::listed::{Listed, Snapshot};
 use crate::credentials::Credentials;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::limits::Limits;
-use crate::store::endpoint::{Endpoint, Lasting, again_if_lost, for_each};
-use crate::store::ledger::{Ledger, Noted};
+use crate::store::endpoint::{Endpoint, Lasting, again_if_lost};
+use crate::store::ledger::Ledger;
 use crate::store::mailbox::{Listing, LogOn, Mailbox, Page, PageRequest, StoredMessage, Waiter};
 
-/// So many messages are deleted by one command, which must not be too long.
-const TOGETHER: usize = 300;
 /// So many messages that were opened last are kept.
 const KEPT: usize = 16;
 
@@ -120,16 +120,6 @@ impl Shared {
         self.in_folder(state, key, false, work)
     }
 
-    /// The same where something is deleted: that needs SELECT.
-    fn with_folder_to_delete<T>(
-        &self,
-        state: &mut State,
-        key: Key,
-        work: impl Fn(&mut Link) -> Result<T>,
-    ) -> Result<T> {
-        self.in_folder(state, key, true, work)
-    }
-
     fn in_folder<T>(
         &self,
         state: &mut State,
@@ -209,88 +199,6 @@ impl Shared {
         }
     }
 
-    /// What was to be deleted and is still there is only deleted.
-    fn without_noted(
-        &self,
-        state: &mut State,
-        validity: u32,
-        uids: Vec<u32>,
-        mut noted: Noted,
-    ) -> Vec<u32> {
-        let (again, uids): (Vec<u32>, Vec<u32>) = uids
-            .into_iter()
-            .partition(|&uid| noted.take(&Key { validity, uid }.to_bytes()));
-        self.ledger.clear_rest(noted);
-        if let Some(&uid) = again.first() {
-            // What fails now is hidden all the same, and tried again by the next listing.
-            let _ = self.with_folder_to_delete(state, Key { validity, uid }, |link| {
-                link.mark_deleted(&again)?;
-                link.expunge(&again)
-            });
-        }
-        uids
-    }
-
-    /// Deletes messages, which are written down before.
-    pub(super) fn delete(&self, keys: &[Key]) -> Vec<Result<()>> {
-        let Some(first) = keys.first().copied() else {
-            return Vec::new();
-        };
-        let noted: Vec<[u8; 8]> = keys.iter().map(|key| key.to_bytes()).collect();
-        let noted: Vec<&[u8]> = noted.iter().map(|key| &key[..]).collect();
-        let mut state = self.state();
-        if let Err(error) = self.ledger.note(&noted) {
-            return for_each(keys, &error);
-        }
-        state.kept.retain(|(kept, _)| !keys.contains(kept));
-        match self.delete_noted(&mut state, first, keys) {
-            Ok(present) => {
-                self.ledger.clear(&noted);
-                let done = |key: &Key| {
-                    if present.contains(&key.uid) {
-                        Ok(())
-                    } else {
-                        Err(key.gone())
-                    }
-                };
-                keys.iter().map(done).collect()
-            }
-            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => for_each(keys, &error),
-            Err(error) => {
-                self.ledger.clear(&noted);
-                for_each(keys, &error)
-            }
-        }
-    }
-
-    /// Which of them were there, and are deleted now.
-    fn delete_noted(&self, state: &mut State, first: Key, keys: &[Key]) -> Result<Vec<u32>> {
-        let uids: Vec<u32> = keys.iter().map(|key| key.uid).collect();
-        // What the UIDs mean is asked just before, not only when they were listed.
-        if let Some(session) = &mut state.session {
-            session.validity = None;
-        }
-        let present = self.with_folder_to_delete(state, first, |link| link.present(&uids))?;
-        // Marking is for good once the server has it, and can be done twice.
-        let marked = self.with_folder_to_delete(state, first, |link| link.mark_deleted(&present));
-        let is_lost = |state: &State| {
-            let session = state.session.as_ref();
-            session.is_none_or(|session| session.link.is_lost())
-        };
-        // A refusal is no doubt: nothing was done.
-        marked.map_err(|error| {
-            if is_lost(state) {
-                unknown(&error)
-            } else {
-                error
-            }
-        })?;
-        // What is marked is never shown again: if this fails, it takes room until somebody removes
-        // it.
-        let _ = self.with_folder_to_delete(state, first, |link| link.expunge(&present));
-        Ok(present)
-    }
-
     /// A message that was opened before.
     pub(super) fn kept(state: &State, key: Key) -> Option<Arc<Held>> {
         let found = state.kept.iter().find(|(kept, _)| *kept == key);
@@ -315,12 +223,6 @@ impl State {
             !held.is_large() || large <= KEPT / 4
         });
     }
-}
-
-fn unknown(error: &Error) -> Error {
-    let message =
-        format!("whether the messages are deleted is not known; they are not shown again: {error}");
-    Error::new(ErrorKind::OutcomeUnknown, message)
 }
 
 impl Mailbox for ImapMailbox {
@@ -362,20 +264,7 @@ impl Mailbox for ImapMailbox {
     }
 
     fn delete(&self, messages: &[Arc<dyn StoredMessage>]) -> Vec<Result<()>> {
-        let keys = messages.iter().map(|message| Key::of_bytes(&message.key()));
-        let keys: Option<Vec<Key>> = keys.collect();
-        // All of one listing have one validity.
-        let is_one = |keys: &Vec<Key>| {
-            keys.windows(2)
-                .all(|two| matches!(two, [a, b] if a.validity == b.validity))
-        };
-        match keys.filter(is_one) {
-            Some(keys) => {
-                let some = keys.chunks(TOGETHER);
-                some.flat_map(|keys| self.0.delete(keys)).collect()
-            }
-            None => messages.iter().map(|message| message.delete()).collect(),
-        }
+        self.0.delete_listed(messages)
     }
 
     fn waiter(&self) -> Box<dyn Waiter> {

@@ -1,5 +1,7 @@
 //! The mailbox of a user, over one session of POP3 after the other.
 
+mod delete;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -12,8 +14,8 @@ use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::format::bytes::MessageBytes;
 use crate::limits::Limits;
-use crate::store::endpoint::{Endpoint, Lasting, again_if_lost, for_each};
-use crate::store::ledger::{Ledger, Noted};
+use crate::store::endpoint::{Endpoint, Lasting, again_if_lost};
+use crate::store::ledger::Ledger;
 use crate::store::mailbox::{Listing, LogOn, Mailbox, Poll, StoredMessage, Waiter};
 
 /// With more messages than this a listing asks for their ids later.
@@ -148,72 +150,6 @@ impl Shared {
         }
     }
 
-    /// Deletes messages in one session, which commits it by its end. What the server is to delete is
-    /// written down before.
-    pub(super) fn delete(&self, keys: &[Key]) -> Vec<Result<()>> {
-        let mut state = self.state();
-        state.kept.retain(|(kept, _)| !keys.contains(kept));
-        let _ = self.identify(&mut state);
-        let notes = match self.notes(&mut state, keys) {
-            Ok(notes) => notes,
-            Err(error) => return for_each(keys, &error),
-        };
-        let noted: Vec<&[u8]> = notes.iter().map(Vec::as_slice).collect();
-        if let Err(error) = self.ledger.note(&noted) {
-            return for_each(keys, &error);
-        }
-        // Until the session ends nothing is deleted: over a connection that has died it is begun
-        // anew.
-        let marked = self.with_session(&mut state, |session| {
-            let mark = |key: &Key| match session.number_of(&self.endpoint, key)? {
-                Some(number) => session.open.on(&self.endpoint).delete(number),
-                None => Ok(Err(key.gone())),
-            };
-            keys.iter().map(mark).collect::<Result<Vec<_>>>()
-        });
-        let results = match marked {
-            Ok(results) => results,
-            Err(error) => {
-                self.ledger.clear(&noted);
-                // Nothing of it may be committed.
-                state.session = None;
-                return for_each(keys, &error);
-            }
-        };
-        let session = state.session.take();
-        let quit = |mut session: Session| session.open.on(&self.endpoint).quit();
-        let ended = session.map_or(Ok(()), quit);
-        state.left = Some(Instant::now());
-        match ended {
-            Ok(()) => {
-                self.ledger.clear(&noted);
-                results
-            }
-            Err(error) => {
-                // What was refused before stays refused.
-                let unknown = for_each(keys, &error).into_iter();
-                let both = results.into_iter().zip(unknown);
-                both.map(|(result, unknown)| result.and(unknown)).collect()
-            }
-        }
-    }
-
-    /// What is written down of messages that are to be deleted: the id, and the size, since there are
-    /// servers that give an id again.
-    fn notes(&self, state: &mut State, keys: &[Key]) -> Result<Vec<Vec<u8>>> {
-        self.with_session(state, |session| {
-            let mut notes = Vec::with_capacity(keys.len());
-            for key in keys {
-                let number = session.number_of(&self.endpoint, key)?;
-                if let (Some(id), Some(number)) = (key.id(), number) {
-                    let size = session.open.on(&self.endpoint).size(number)?;
-                    notes.push(note_of(id, size));
-                }
-            }
-            Ok(notes)
-        })
-    }
-
     fn list(self: &Arc<Self>) -> Result<Listing> {
         let mut state = self.state();
         // A session sees what was there when it began, and nothing that came since.
@@ -271,30 +207,6 @@ impl Shared {
         Ok(Listing::new((0..listed.rows.len()).map(message).collect()))
     }
 
-    /// What was to be deleted and is still there is only deleted; the end of the session commits it.
-    fn without_noted(
-        &self,
-        state: &mut State,
-        rows: &mut Vec<Row>,
-        ids: &HashMap<u32, Vec<u8>>,
-        noted: &mut Noted,
-    ) {
-        let mut again = Vec::new();
-        rows.retain(|row| {
-            let id = ids.get(&row.number);
-            let is_noted = id.is_some_and(|id| noted.take(&note_of(id, row.size)));
-            again.extend(is_noted.then_some(row.number));
-            !is_noted
-        });
-        if let Some(session) = &mut state.session {
-            let mut dialogue = session.open.on(&self.endpoint);
-            for number in again {
-                // What fails now is hidden all the same, and tried again by the next listing.
-                let _ = dialogue.delete(number);
-            }
-        }
-    }
-
     /// Asks for the ids of a snapshot while its session lasts. Where that fails its messages are
     /// known by nothing: they are gone.
     pub(super) fn identify(&self, state: &mut State) -> Result<()> {
@@ -324,10 +236,6 @@ fn numbers_of(ids: &Numbered) -> HashMap<Vec<u8>, u32> {
     }
     numbers.retain(|id, _| !id.is_empty() && !twice.contains(id));
     numbers
-}
-
-fn note_of(id: &[u8], size: Option<u64>) -> Vec<u8> {
-    [id, b" ", size.unwrap_or(0).to_string().as_bytes()].concat()
 }
 
 impl Session {
