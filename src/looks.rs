@@ -3,102 +3,17 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
-use std::fs::File;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+mod clock;
+mod fixture;
+mod races;
 
-use tempfile::TempDir;
+use std::time::Duration;
 
-use crate::fs::double::Plan;
 use crate::fs::{Op, Probe};
 use crate::{MailServer, Session, Writer};
+use fixture::subjects;
 
-pub(crate) struct Fixture {
-    root: TempDir,
-    plan: Arc<Plan>,
-}
-
-impl Fixture {
-    pub(crate) fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        for name in ["Pickup", "Drop", "State"] {
-            std::fs::create_dir(root.path().join(name)).unwrap();
-        }
-        Self {
-            root,
-            plan: Plan::new(),
-        }
-    }
-
-    pub(crate) fn drop_dir(&self) -> PathBuf {
-        self.root.path().join("Drop")
-    }
-
-    pub(crate) fn server_with(&self, probe: Probe) -> MailServer {
-        let mut builder = MailServer::builder()
-            .mailroot(self.root.path())
-            .drop_writer(Writer::Renames);
-        builder.probe = probe;
-        builder.open().unwrap()
-    }
-
-    /// Where another program writes in place.
-    pub(crate) fn server_in_place(&self, probe: Probe) -> MailServer {
-        let settle = Duration::from_millis(1);
-        let mut builder = MailServer::builder()
-            .mailroot(self.root.path())
-            .drop_writer(Writer::InPlace { settle });
-        builder.probe = probe;
-        builder.open().unwrap()
-    }
-
-    /// A program that starts now, whose calls are counted.
-    fn watched(&self) -> MailServer {
-        let server = self.server_with(self.plan.probe());
-        self.plan.disarm();
-        server
-    }
-
-    pub(crate) fn write(&self, name: &str, to: &[&str], subject: &str) {
-        let run: String = to
-            .iter()
-            .map(|to| format!("X-Receiver: {to}@example.com\r\n"))
-            .collect();
-        let text = format!("X-Sender: s@x.example\r\n{run}Subject: {subject}\r\n\r\ntext\r\n");
-        std::fs::write(self.drop_dir().join(name), text).unwrap();
-    }
-
-    /// Makes the drop look as if nothing had happened in it for a while.
-    pub(crate) fn rest(&self, seconds: u64) {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
-        File::open(self.drop_dir())
-            .unwrap()
-            .set_modified(time)
-            .unwrap();
-    }
-
-    /// Calls since the last time on the drop, and on what is in it.
-    fn calls(&self) -> (Vec<Op>, Vec<(Op, String)>) {
-        let drop = self.drop_dir();
-        let calls = self.plan.disarm();
-        let own = calls.iter().filter(|(_, path)| *path == drop);
-        let within = calls.iter().filter_map(|(op, path)| {
-            let name = path.strip_prefix(&drop).ok()?.to_str()?.to_owned();
-            (!name.is_empty()).then_some((*op, name))
-        });
-        (own.map(|(op, _)| *op).collect(), within.collect())
-    }
-}
-
-fn subjects(server: &MailServer, address: &str) -> Vec<String> {
-    let session = Session::logon_smtp(server, "", format!("{address}@example.com")).unwrap();
-    let messages = session.inbox().messages().unwrap();
-    messages
-        .iter()
-        .map(|message| message.subject().to_owned())
-        .collect()
-}
+pub(crate) use fixture::Fixture;
 
 #[test]
 fn a_second_log_on_reads_no_message_and_does_not_list_the_drop() {
@@ -145,47 +60,6 @@ fn after_new_files_came_only_they_are_read() {
         .collect();
     opened.sort_unstable();
     assert_eq!(opened, ["new1.eml", "new2.eml"]);
-}
-
-#[test]
-fn a_directory_as_young_as_the_clock_proves_nothing() {
-    let fixture = Fixture::new();
-    fixture.write("a.eml", &["jane"], "a");
-    let young = SystemTime::now();
-    let touch = || {
-        let drop = File::open(fixture.drop_dir()).unwrap();
-        drop.set_modified(young).unwrap();
-    };
-    touch();
-    let server = fixture.watched();
-    assert_eq!(subjects(&server, "jane"), ["a"]);
-    // Within the same tick of the clock.
-    fixture.write("b.eml", &["jane"], "b");
-    touch();
-    assert_eq!(subjects(&server, "jane"), ["a", "b"]);
-}
-
-/// What is renamed within one tick of the clock can be missed unseen.
-#[test]
-fn the_names_of_a_maildir_as_young_as_the_clock_are_read_twice() {
-    let fixture = Fixture::new();
-    for name in ["new", "cur", "tmp"] {
-        std::fs::create_dir(fixture.drop_dir().join(name)).unwrap();
-    }
-    fixture.write("new/a", &["jane"], "a");
-    let lists_at = |time: SystemTime| {
-        for name in ["new", "cur"] {
-            let dir = File::open(fixture.drop_dir().join(name)).unwrap();
-            dir.set_modified(time).unwrap();
-        }
-        let server = fixture.watched();
-        assert_eq!(subjects(&server, "jane"), ["a"]);
-        let is_list = |(op, name): &&(Op, String)| *op == Op::List && name == "cur";
-        fixture.calls().1.iter().filter(is_list).count()
-    };
-    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    assert_eq!(lists_at(old), 1);
-    assert_eq!(lists_at(SystemTime::now()), 2);
 }
 
 #[test]
@@ -263,139 +137,6 @@ fn a_name_that_comes_again_is_seen_at_once() {
         assert_eq!(subjects(&one, "jane"), std::slice::from_ref(&subject));
         assert_eq!(subjects(&two, "jane"), [subject]);
     }
-}
-
-#[test]
-fn a_full_check_is_due_when_the_clock_was_ahead() {
-    let fixture = Fixture::new();
-    let open = || {
-        MailServer::builder()
-            .mailroot(fixture.root.path())
-            .drop_writer(Writer::InPlace {
-                settle: Duration::ZERO,
-            })
-            .open()
-            .unwrap()
-    };
-    fixture.write("a.eml", &["jane"], "hers");
-    fixture.rest(0);
-    let server = open();
-    assert_eq!(subjects(&server, "jane"), ["hers"]);
-    let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
-    let hers = session.inbox().messages().unwrap().get(0).unwrap();
-    // In place: the directory does not change.
-    fixture.write("a.eml", &["joes"], "his");
-    fixture.rest(0);
-    let server = open();
-    assert_eq!(subjects(&server, "joes"), [""; 0]);
-    assert!(hers.text().is_err());
-    server
-        .drop_store()
-        .unwrap()
-        .pretend_full_check_at(u64::MAX / 2);
-    assert_eq!(subjects(&open(), "joes"), ["his"]);
-    assert_eq!(subjects(&open(), "jane"), [""; 0]);
-    // And whenever its owner wants.
-    fixture.write("a.eml", &["jane"], "hers again");
-    fixture.rest(0);
-    let server = open();
-    server.check_all().unwrap();
-    assert_eq!(subjects(&server, "jane"), ["hers again"]);
-}
-
-/// The index has room for the times of some centuries.
-#[test]
-fn a_file_of_a_time_out_of_the_ordinary_is_told_and_hides_no_other() {
-    let fixture = Fixture::new();
-    fixture.write("now.eml", &["jane"], "now");
-    fixture.write("then.eml", &["jane"], "then");
-    let file = File::open(fixture.drop_dir().join("then.eml")).unwrap();
-    let years = Duration::from_hours(400 * 365 * 24);
-    file.set_modified(SystemTime::UNIX_EPOCH + years).unwrap();
-    let server = fixture.watched();
-    assert_eq!(subjects(&server, "jane"), ["now"]);
-    let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
-    assert_eq!(session.inbox().messages().unwrap().unreadable(), 1);
-    // When it is mended it is there.
-    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    assert_eq!(subjects(&server, "jane").len(), 2);
-}
-
-/// A file that is written to between the look that found it complete and its reading is not judged
-/// by halves.
-#[test]
-fn a_file_that_is_written_to_while_it_is_judged_waits() {
-    for has_index in [true, false] {
-        let fixture = Fixture::new();
-        if !has_index {
-            std::fs::create_dir(fixture.drop_dir().with_file_name("State").join("index")).unwrap();
-        }
-        written_to_while_judged(&fixture);
-    }
-}
-
-/// Files that go between the listing and the look at each.
-#[test]
-fn a_file_that_goes_while_it_is_looked_at_is_none() {
-    for has_index in [true, false] {
-        let fixture = Fixture::new();
-        if !has_index {
-            std::fs::create_dir(fixture.drop_dir().with_file_name("State").join("index")).unwrap();
-        }
-        for name in ["a", "b", "c"] {
-            fixture.write(name, &["jane"], name);
-        }
-        let server = fixture.server_in_place(fixture.plan.probe());
-        let drop = fixture.drop_dir();
-        fixture.plan.observe(move |op, path| {
-            if op == Op::Stat && path.parent() == Some(&drop) {
-                for name in ["a", "b", "c"].iter().filter(|name| !path.ends_with(name)) {
-                    let _ = std::fs::remove_file(drop.join(name));
-                }
-            }
-        });
-        assert!(subjects(&server, "jane").len() <= 1, "{has_index}");
-        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
-        let messages = session.inbox().messages().unwrap();
-        assert_eq!(messages.problems(), [], "{has_index}");
-    }
-}
-
-/// A directory from the future proves nothing.
-#[test]
-fn a_drop_whose_time_is_ahead_is_looked_at_each_time() {
-    let fixture = Fixture::new();
-    let server = fixture.watched();
-    let ahead = 5_000_000_000;
-    for number in 1..4 {
-        fixture.write(&number.to_string(), &["jane"], "new");
-        fixture.rest(ahead);
-        assert_eq!(subjects(&server, "jane").len(), number);
-    }
-}
-
-fn written_to_while_judged(fixture: &Fixture) {
-    fixture.write("a.eml", &["jane"], "whole");
-    std::fs::create_dir(fixture.drop_dir().join("directory.eml")).unwrap();
-    let server = fixture.server_in_place(fixture.plan.probe());
-    let path = fixture.drop_dir().join("a.eml");
-    let mut is_first = true;
-    fixture.plan.observe(move |op, at| {
-        if op == Op::Open && at == path && std::mem::take(&mut is_first) {
-            let more = std::fs::read(&path).unwrap().repeat(2);
-            std::fs::write(&path, more).unwrap();
-        }
-    });
-    // It is opened before it is written to, and looked at after.
-    let messages = || {
-        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
-        session.inbox().messages().unwrap()
-    };
-    let _ = messages();
-    let again = messages();
-    assert_eq!(again.len(), 1);
-    let text = again.get(0).unwrap().text().unwrap();
-    assert!(text.contains("whole"), "it was judged by halves: {text}");
 }
 
 /// A disk that failed once does not cost every later listing a reading of all files.
