@@ -18,31 +18,47 @@ fn delete_first(server: &MailServer, address: &str) -> crate::Result<()> {
     }
 }
 
+/// Deletes the first of Jane's messages while a call fails; whether one did.
+fn delete_struck(
+    fixture: &Fixture,
+    server: &MailServer,
+    n: usize,
+    fault: Fault,
+) -> (crate::Result<()>, bool) {
+    let session = Session::logon_smtp(server, "", "jane@example.com").unwrap();
+    let message = session.inbox().messages().unwrap().get(0).unwrap();
+    fixture.plan.arm(n, fault);
+    let deleted = message.delete();
+    let struck = fixture.plan.struck();
+    fixture.plan.disarm();
+    (deleted, struck)
+}
+
+/// Whether what is left of it fits what was told.
+fn assert_told(deleted: &crate::Result<()>, fault: Fault, left: usize, context: &str) {
+    match (deleted, fault) {
+        (Ok(()), _) => assert_eq!(left, 0, "it came back: {context}"),
+        (Err(_), Fault::Crash) => assert!(left <= 1, "{context}"),
+        (Err(error), _) => {
+            assert_eq!(left, 1, "gone after an error: {error} {context}");
+            assert!(error.path().is_some(), "no path: {error} {context}");
+        }
+    }
+}
+
 /// Deletes for one while a call fails; then nothing but that deletion, or nothing, has happened.
 fn delete_at_every_call(content: &str, others: &[&str]) {
     at_every_call("a file is deleted", |fixture, n, fault| {
         let context = format!("{n} {fault:?}");
         let server = fixture.watched();
         fixture.write("Drop/a.eml", content);
-        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
-        let message = session.inbox().messages().unwrap().get(0).unwrap();
-        fixture.plan.arm(n, fault);
-        let deleted = message.delete();
-        let struck = fixture.plan.struck();
-        fixture.plan.disarm();
-        drop((session, server));
+        let (deleted, struck) = delete_struck(fixture, &server, n, fault);
+        drop(server);
         let server = fixture.restarted();
         let left = inbox_len(&server, "jane@example.com");
-        match (&deleted, fault) {
-            (Ok(()), _) => assert_eq!(left, 0, "it came back: {context}"),
-            (Err(_), Fault::Crash) => assert!(left <= 1, "{context}"),
-            (Err(error), Fault::Full) if others.is_empty() => {
-                panic!("a full disk cannot be emptied: {error} {context}")
-            }
-            (Err(error), _) => {
-                assert_eq!(left, 1, "gone after an error: {error} {context}");
-                assert!(error.path().is_some(), "no path: {error} {context}");
-            }
+        assert_told(&deleted, fault, left, &context);
+        if matches!(fault, Fault::Full) && others.is_empty() {
+            assert!(deleted.is_ok(), "a full disk cannot be emptied: {context}");
         }
         if deleted.is_ok() && matches!(fault, Fault::Lasting(_)) {
             let left = fixture.files("Drop").len();
@@ -90,13 +106,8 @@ fn the_last_deletion_of_a_shared_file_survives_a_death_at_any_step() {
         fixture.write("Drop/a.eml", SHARED);
         delete_first(&fixture.restarted(), "joe@example.com").unwrap();
         let server = fixture.watched();
-        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
-        let message = session.inbox().messages().unwrap().get(0).unwrap();
-        fixture.plan.arm(n, fault);
-        let deleted = message.delete();
-        let struck = fixture.plan.struck();
-        fixture.plan.disarm();
-        drop((session, server));
+        let (deleted, struck) = delete_struck(fixture, &server, n, fault);
+        drop(server);
         let server = fixture.restarted();
         assert_eq!(
             inbox_len(&server, "joe@example.com"),
@@ -104,11 +115,7 @@ fn the_last_deletion_of_a_shared_file_survives_a_death_at_any_step() {
             "it came back: {context}"
         );
         let left = inbox_len(&server, "jane@example.com");
-        match (deleted, fault) {
-            (Ok(()), _) => assert_eq!(left, 0, "it came back: {context}"),
-            (Err(_), Fault::Crash) => assert!(left <= 1, "{context}"),
-            (Err(error), _) => assert_eq!(left, 1, "gone after an error: {error} {context}"),
-        }
+        assert_told(&deleted, fault, left, &context);
         delete_first(&server, "jane@example.com").unwrap();
         assert_eq!(inbox_len(&server, "jane@example.com"), 0, "{context}");
         assert_eq!(fixture.files("Drop"), [""; 0], "{context}");
@@ -204,18 +211,9 @@ fn a_deletion_that_needs_the_state_first_is_one_or_none() {
             .drop_writer(crate::Writer::Renames);
         builder.probe = fixture.plan.probe();
         let server = builder.open().unwrap();
-        let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
-        let message = session.inbox().messages().unwrap().get(0).unwrap();
-        fixture.plan.arm(n, fault);
-        let deleted = message.delete();
-        let struck = fixture.plan.struck();
-        fixture.plan.disarm();
+        let (deleted, struck) = delete_struck(fixture, &server, n, fault);
         let left = inbox_len(&fixture.restarted(), "jane@example.com");
-        match (&deleted, fault) {
-            (Ok(()), _) => assert_eq!(left, 0, "it came back: {context}"),
-            (Err(_), Fault::Crash) => assert!(left <= 1, "{context}"),
-            (Err(error), _) => assert_eq!(left, 1, "gone after an error: {error} {context}"),
-        }
+        assert_told(&deleted, fault, left, &context);
         struck
     });
 }
