@@ -58,21 +58,25 @@ mod tests {
     use super::super::{Dir, Modes, Op, Probe};
 
     /// Its last holder removes the file between our open and our lock, and somebody else makes
-    /// another: a lock on the removed one protects nothing.
+    /// another, or nobody yet: a lock on the removed one protects nothing.
     #[test]
     fn a_lock_on_a_file_that_was_removed_is_none() {
-        let (root, plan) = (place(), Plan::new());
-        let dir = Dir::open_path(root.path(), Modes::default(), &plan.probe()).unwrap();
-        let path = root.path().join("a");
-        let mut is_first = true;
-        plan.observe(move |op, _| {
-            if op == Op::Lock && std::mem::take(&mut is_first) {
-                std::fs::remove_file(&path).unwrap();
-                std::fs::write(&path, "").unwrap();
-            }
-        });
-        assert!(dir.lock("a").unwrap().is_none());
-        assert!(dir.lock("a").unwrap().is_some());
+        for is_made_anew in [true, false] {
+            let (root, plan) = (place(), Plan::new());
+            let dir = Dir::open_path(root.path(), Modes::default(), &plan.probe()).unwrap();
+            let path = root.path().join("a");
+            let mut is_first = true;
+            plan.observe(move |op, _| {
+                if op == Op::Lock && std::mem::take(&mut is_first) {
+                    std::fs::remove_file(&path).unwrap();
+                    if is_made_anew {
+                        std::fs::write(&path, "").unwrap();
+                    }
+                }
+            });
+            assert!(dir.lock("a").unwrap().is_none());
+            assert!(dir.lock("a").unwrap().is_some());
+        }
     }
 
     #[test]

@@ -41,6 +41,29 @@ fn written_to_while_judged(fixture: &Fixture) {
     assert!(text.contains("whole"), "it was judged by halves: {text}");
 }
 
+/// A file that goes when it has been listed, while another is read.
+#[test]
+fn a_file_that_goes_before_it_is_read_is_none() {
+    let fixture = Fixture::new();
+    for name in ["a", "b"] {
+        fixture.write(name, &["jane"], name);
+    }
+    let server = fixture.watched();
+    let drop = fixture.drop_dir();
+    fixture.plan.observe(move |op, path| {
+        if op == Op::Open && path.parent() == Some(&drop) {
+            let other = if path.ends_with("a") { "b" } else { "a" };
+            let _ = std::fs::remove_file(drop.join(other));
+        }
+    });
+    let session = Session::logon_smtp(&server, "", "jane@example.com").unwrap();
+    let messages = session.inbox().messages().unwrap();
+    assert_eq!((messages.len(), messages.problems()), (1, &[][..]));
+    let (_, within) = fixture.calls();
+    let opened = within.iter().filter(|(op, _)| *op == Op::Open);
+    assert_eq!(opened.count(), 2, "{within:?}");
+}
+
 /// Files that go between the listing and the look at each.
 #[test]
 fn a_file_that_goes_while_it_is_looked_at_is_none() {

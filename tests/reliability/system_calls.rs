@@ -132,8 +132,8 @@ fn p2_a_look_that_fails_is_an_error_or_makes_no_difference() {
     println!("system calls: {done} programs with a look that fails");
 }
 
-/// P2 on file systems that lack a call: files without a name, a rename that does not replace, and
-/// where `/proc` is not to be had.
+/// P2 on file systems that lack a call: files without a name, a rename that does not replace, locks,
+/// a sync of directories; and where `/proc` is not to be had.
 #[test]
 fn p2_what_a_file_system_lacks_is_done_otherwise() {
     if !has_strace() {
@@ -143,6 +143,8 @@ fn p2_what_a_file_system_lacks_is_done_otherwise() {
     let mut done = at_each_call(&["openat"], "error=EOPNOTSUPP", &[], step);
     done += at_each_call(&["openat"], "error=EIO", &[], step);
     done += at_each_call(&["linkat"], "error=ENOENT", &[], 1);
+    done += at_each_call(&["flock"], "error=ENOLCK", &[], step);
+    done += at_each_call(&["fsync"], "error=EINVAL", &[], step);
     let without_rename = ["renameat2:error=EINVAL".to_owned()];
     done += at_each_call(
         &["renameat", "newfstatat"],
