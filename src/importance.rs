@@ -7,6 +7,8 @@
 ///
 /// assert_eq!(Importance::default(), Importance::Normal);
 /// assert_eq!(Importance::High as i32, 2);
+/// assert_eq!(Importance::try_from(2)?, Importance::High);
+/// # Ok::<(), cdonts::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[doc(alias = "CdoImportance")]

@@ -74,6 +74,7 @@ mod net;
 ))]
 mod net_faults;
 mod new_mail;
+mod number;
 mod object;
 mod part;
 #[cfg(all(test, target_os = "linux"))]
