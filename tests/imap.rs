@@ -449,6 +449,22 @@ fn what_cannot_be_known_is_no_empty_inbox() {
     }
 }
 
+/// One that ends, but is no answer of a server by any measure.
+#[test]
+fn an_answer_that_is_too_long_is_not_taken() {
+    let long = format!("* SEARCH {}\r\n{{tag}} OK x\r\n", "7 ".repeat(1 << 20));
+    let session = || [begin("X"), vec![examine(1, 3), answer("UID SEARCH", &long)]].concat();
+    let script = Script::new(vec![session(), session()]);
+    let error = log_on(imap(&script))
+        .unwrap()
+        .inbox()
+        .messages()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert!(error.to_string().contains("too long"), "{error}");
+    script.finish();
+}
+
 #[test]
 fn an_endless_answer_is_not_taken() {
     let script = Script::new(vec![
@@ -493,12 +509,11 @@ fn an_answer_that_cannot_be_understood_costs_no_other_message() {
         answer("UID FETCH 7:9", &(fields(1, 7) + &fields(3, 9) + ok)),
         answer("UID FETCH 7:9", &(size(1, 7) + bad + &size(3, 9) + ok)),
     ]);
-    // It is asked for alone, each time somebody wants to know.
+    // It is asked for alone: beside the others, each time it is given out, and when it is read.
     for _ in 0..4 {
         steps.extend(alone());
-        steps.push(answer("UID SEARCH UID 8", &format!("* SEARCH 8\r\n{ok}")));
     }
-    steps.push(Step::Stall);
+    steps.push(hear("LOGOUT"));
     let script = Script::new(vec![steps]);
     let session = log_on(imap(&script)).unwrap();
     let messages = session.inbox().messages().unwrap();
@@ -509,8 +524,14 @@ fn an_answer_that_cannot_be_understood_costs_no_other_message() {
     assert_eq!(subjects, ["one", "", "one"]);
     // It is not skipped, not taken for gone, and not deleted unseen.
     let second = messages.get(1).unwrap();
-    assert_eq!(second.text().unwrap_err().kind(), ErrorKind::Network);
-    assert_eq!(second.delete().unwrap_err().kind(), ErrorKind::Network);
+    let unread = (second.text().unwrap_err(), "cannot be understood");
+    let unseen = (second.delete().unwrap_err(), "not deleted unseen");
+    for (error, text) in [unread, unseen] {
+        assert_eq!(error.kind(), ErrorKind::Network);
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    drop((session, messages));
+    script.finish();
 }
 
 /// Beside a whole answer one of another message that cannot be understood costs nothing; and one of
@@ -536,23 +557,33 @@ fn an_answer_is_about_the_message_that_was_asked_for() {
         ("one", "Hello.\r\n")
     );
 
-    let mut steps = begin("X");
-    steps.extend([
-        examine(1, 3),
-        search(" 7"),
-        answer("UID FETCH 7", &(fields(2, 9) + &bad(7) + ok)),
-        answer("UID FETCH 7", &(size(2, 9) + &bad(7) + ok)),
-    ]);
-    for _ in 0..3 {
-        steps.push(answer("UID FETCH 7", &(fields(2, 9) + &bad(7) + ok)));
-        steps.push(answer("UID SEARCH UID 7", &format!("* SEARCH 7\r\n{ok}")));
+    // Where nothing is said about it the server is asked whether it is there.
+    let is_there = |uids: &str| answer("UID SEARCH UID 7", &format!("* SEARCH{uids}\r\n{ok}"));
+    for (about, asked, kind) in [
+        (bad(7), vec![], ErrorKind::Network),
+        (String::new(), vec![is_there(" 7")], ErrorKind::Network),
+        (String::new(), vec![is_there("")], ErrorKind::MessageGone),
+    ] {
+        let mut steps = begin("X");
+        steps.extend([examine(1, 3), search(" 7")]);
+        // When it is shown, and when it is read.
+        for _ in 0..2 {
+            steps.push(answer("UID FETCH 7", &(fields(2, 9) + &about + ok)));
+            steps.push(answer("UID FETCH 7", &(size(2, 9) + &about + ok)));
+            steps.extend(asked.clone());
+        }
+        steps.push(hear("LOGOUT"));
+        let script = Script::new(vec![steps]);
+        let session = log_on(imap(&script)).unwrap();
+        let message = only(&session);
+        assert_eq!(message.subject(), "");
+        let error = message.text().unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let is_puzzled = error.to_string().contains("cannot be understood");
+        assert_eq!(is_puzzled, kind == ErrorKind::Network, "{error}");
+        drop((session, message));
+        script.finish();
     }
-    steps.push(Step::Stall);
-    let script = Script::new(vec![steps]);
-    let session = log_on(imap(&script)).unwrap();
-    let message = only(&session);
-    assert_eq!(message.subject(), "");
-    assert_eq!(message.text().unwrap_err().kind(), ErrorKind::Network);
 }
 
 #[test]

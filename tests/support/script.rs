@@ -112,6 +112,14 @@ impl Script {
     }
 }
 
+/// Where nobody waits for the end, a client that did not keep to the script is no secret either.
+impl Drop for Script {
+    fn drop(&mut self) {
+        let is_kept = !self.heard.is_poisoned();
+        assert!(is_kept || std::thread::panicking(), "see the script");
+    }
+}
+
 /// A connection, and what was heard last.
 struct Talk {
     out: TcpStream,
@@ -167,7 +175,9 @@ impl Talk {
             };
             if let Some(wanted) = wanted {
                 let line = self.line();
-                heard.lock().unwrap().push(line.clone());
+                // Whoever does not keep to the script poisons it.
+                let mut heard = heard.lock().unwrap();
+                heard.push(line.clone());
                 let (first, rest) = line.split_once(' ').unwrap_or(("", &line));
                 assert!(
                     line.starts_with(wanted) || rest.starts_with(wanted),
