@@ -70,7 +70,8 @@ mod net;
     target_os = "linux",
     feature = "smtp",
     feature = "pop3",
-    feature = "imap"
+    feature = "imap",
+    feature = "watch"
 ))]
 mod net_faults;
 mod new_mail;

@@ -2,7 +2,12 @@
 //! after it ends in what was known before or in a typed error, and nothing is shown by halves.
 //!
 //! `CDONTS_RUNS=all` cuts at each word, otherwise at each second one.
-#![cfg(all(target_os = "linux", feature = "pop3", feature = "imap"))]
+#![cfg(all(
+    target_os = "linux",
+    feature = "pop3",
+    feature = "imap",
+    feature = "watch"
+))]
 #![allow(clippy::disallowed_methods, reason = "tests may write files")]
 
 #[path = "support/broken.rs"]

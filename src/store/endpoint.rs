@@ -329,20 +329,20 @@ mod tests {
     #[test]
     fn what_ends_a_dialogue_says_with_whom_it_was() {
         let endpoint = Endpoint::new("host".to_owned(), (995, 110), Security::Implicit);
-        let mut faults = vec![
+        let faults = [
             (Fault::Protocol("odd".to_owned()), ErrorKind::Network, "odd"),
             (
                 Fault::NotPrivate("no TLS", None),
                 ErrorKind::NotPrivate,
                 "no TLS",
             ),
+            #[cfg(feature = "smtp")]
+            (
+                Fault::Said(crate::Reply::new(550, "", "no")),
+                ErrorKind::Network,
+                "550 no",
+            ),
         ];
-        #[cfg(feature = "smtp")]
-        faults.push((
-            Fault::Said(crate::Reply::new(550, "", "no")),
-            ErrorKind::Network,
-            "550 no",
-        ));
         for (fault, kind, text) in faults {
             let error = endpoint.error(fault);
             assert_eq!(error.kind(), kind);
