@@ -383,7 +383,10 @@ fn without_tls_where_it_is_demanded_nothing_is_told() {
             ErrorKind::NotPrivate,
         ),
         (
-            vec![say("* OK x\r\n"), answer("STARTTLS", "t BAD no\r\n")],
+            vec![
+                say("* OK x\r\n"),
+                answer("STARTTLS", "* OK a moment\r\nt BAD no\r\n"),
+            ],
             ErrorKind::NotPrivate,
         ),
         (vec![say("* PREAUTH x\r\n")], ErrorKind::Network),
@@ -962,6 +965,10 @@ fn an_idle_is_begun_anew_and_however_it_ends_nobody_waits_for_it() {
         },
         Idling {
             begun: "+ idling\r\n* OK hm\r\n* ((\r\n",
+            ..good
+        },
+        Idling {
+            begun: "+ idling\r\n* 0 EXISTS\r\n",
             ..good
         },
         Idling {

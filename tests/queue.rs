@@ -208,6 +208,40 @@ fn the_sender_is_told_once_of_a_delay_and_at_last_that_it_failed() {
     assert_eq!(server.counts().bounced, 1);
 }
 
+/// A relay of few words.
+#[test]
+fn a_report_has_a_status_where_the_relay_told_none() {
+    let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());
+    relay.answer(
+        "no@example.net",
+        Outcome::Refused(Reply::new(550, "", "no")),
+    );
+    let later = Outcome::Deferred(Reply::new(450, "", "later"));
+    relay.answer("later@example.net", later);
+    let server = builder(&root, &relay, &hand).open().unwrap();
+    send(&server, &["no@example.net", "later@example.net"]);
+    for _ in 0..60 {
+        server.deliver_now().unwrap();
+        hand.move_on(60);
+    }
+    let mut told: Vec<_> = messages(&server, "shop@example.com")
+        .iter()
+        .flat_map(|message| match message.report().unwrap() {
+            Some(Report::Delivery(report)) => report.recipients().to_vec(),
+            other => panic!("{other:?}"),
+        })
+        .map(|one| format!("{} {}", one.address(), one.status().unwrap()))
+        .collect();
+    told.dedup();
+    assert_eq!(told, ["no@example.net 5.0.0", "later@example.net 4.0.0"]);
+}
+
+#[test]
+fn without_a_relay_there_is_no_queue_to_look_into() {
+    let server = MailServer::temporary().unwrap();
+    assert!(server.queue().unwrap().is_empty());
+}
+
 #[test]
 fn each_recipient_has_an_outcome_of_its_own() {
     let (root, relay, hand) = (Root::new(), Scripted::default(), Hand::new());

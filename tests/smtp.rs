@@ -1028,6 +1028,38 @@ fn too_large_and_full_are_no_matter_of_their_number() {
     }
 }
 
+/// What a relay says to the whole message counts for each of its recipients.
+#[test]
+fn a_message_that_is_refused_when_it_is_there_is_told_for_each() {
+    for (answer, bounced, waiting) in [
+        ("554 5.7.1 this is spam", 2, 0),
+        ("451 4.7.1 come again", 0, 2),
+        ("312 what", 0, 2),
+    ] {
+        let (port, served) = serve(1, move |_, mut talk| {
+            talk.greet(&[]);
+            for answer in ["250 ok", "250 ok", "250 ok", "354 go on"] {
+                talk.hear();
+                talk.say(format!("{answer}\r\n"));
+            }
+            while talk.hear() != "." {}
+            talk.say(format!("{answer}\r\n"));
+            while !talk.hear().is_empty() {
+                talk.say("250 ok\r\n");
+            }
+        });
+        let sender = Sender::new(plain(port));
+        sender.send(&["a@example.net", "b@example.net"]);
+        assert_eq!(sender.bounced().len(), bounced, "{answer}");
+        let left = sender.waiting();
+        assert_eq!(left.len(), waiting, "{answer}");
+        let said = answer.split_once(' ').unwrap().1;
+        assert!(left.iter().all(|(_, why)| why.contains(said)), "{left:?}");
+        drop(sender);
+        served.join().unwrap();
+    }
+}
+
 #[test]
 fn an_answer_to_no_question_shifts_none_of_the_others() {
     let (port, served) = serve(1, |_, mut talk| {

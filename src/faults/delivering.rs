@@ -99,6 +99,17 @@ fn recovery_may_die_too() {
     }
 }
 
+/// A service that is to stop takes no more.
+#[test]
+fn a_delivery_that_is_to_end_begins_nothing() {
+    let fixture = Fixture::new();
+    let server = fixture.restarted();
+    fixture.write("Pickup/a.eml", FOREIGN);
+    let done = crate::delivery::deliver_pickup(server.spool(), &|| true).unwrap();
+    assert_eq!((done.messages(), done.problems()), (0, &[][..]));
+    assert_eq!(fixture.files("Pickup"), ["a.eml"]);
+}
+
 /// Somebody writes into the file while it is taken: it goes back, and nothing of it is sent.
 #[test]
 fn a_file_that_changes_while_it_is_taken_is_not_sent_by_halves() {

@@ -147,6 +147,18 @@ fn what_is_for_a_folder_that_is_not_there_is_told_and_kept() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("has no queue directory"), "{told:?}");
     assert_eq!(fixture.files(&committed).len(), 1);
+    // The same in a program that only reads.
+    let committed = format!("State/committed/{}/pickup", new_id());
+    std::fs::create_dir_all(fixture.path(&committed)).unwrap();
+    fixture.write(&format!("{committed}/a.eml"), &text("pickup"));
+    let reader = MailServer::builder()
+        .drop_dir(fixture.path("Drop"), crate::Profile::default())
+        .state_dir(fixture.path("State"));
+    let problems = crate::delivery::recover(reader.open().unwrap().spool()).unwrap();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    let told = |problem: &crate::Problem| problem.text().contains("has no Pickup");
+    assert!(problems.iter().any(told), "{problems:?}");
+    assert_eq!(fixture.files(&committed).len(), 1);
     // Nor is anything begun that would have to wait so.
     let server = fixture.restarted();
     let copy = Copy {
@@ -159,6 +171,30 @@ fn what_is_for_a_folder_that_is_not_there_is_told_and_kept() {
     let staged = staged.stage(&[copy], &|_| Ok(()));
     let error = staged.map(drop).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{error}");
+}
+
+#[test]
+fn what_somebody_is_at_work_on_is_left_to_him() {
+    let fixture = Fixture::new();
+    let server = fixture.restarted();
+    leave(&fixture);
+    let left = || {
+        let of = |dir: &str| fixture.files(&format!("State/{dir}"));
+        let mut left = ["committed", "staging", "removing"].map(of).concat();
+        left.sort();
+        left
+    };
+    let before = left();
+    let dirs = server.spool().state.existing().unwrap().unwrap();
+    let locks: Vec<_> = before
+        .iter()
+        .map(|id| dirs.take(id).unwrap().unwrap())
+        .collect();
+    assert_eq!(crate::delivery::recover(server.spool()).unwrap(), []);
+    assert_eq!(left(), before);
+    drop(locks);
+    assert_eq!(crate::delivery::recover(server.spool()).unwrap(), []);
+    assert_eq!(left(), [""; 0]);
 }
 
 #[test]

@@ -153,6 +153,40 @@ fn many_share_the_sync_of_the_directory() {
     assert_eq!(calls.iter().filter(|(op, _)| *op == Op::Link).count(), 20);
 }
 
+/// The disk cannot say that the name is there for good, but a reader has taken the file already.
+#[cfg(all(target_os = "linux", not(portable_fs)))]
+#[test]
+fn what_a_reader_has_already_was_sent_whatever_the_disk_says() {
+    let fixture = Fixture::new();
+    let server = fixture.watched();
+    let send = || {
+        let mail = NewMail::new(&server).from("shop@example.com");
+        let mail = mail.to("jane@example.com").subject("Subject");
+        mail.body("Text").send().unwrap()
+    };
+    let drop = fixture.path("Drop");
+    // The second and the third make the same calls.
+    send();
+    fixture.plan.disarm();
+    send();
+    let calls = fixture.plan.disarm();
+    let is_sync = |(op, path): &(Op, std::path::PathBuf)| *op == Op::SyncDir && *path == drop;
+    let at = calls.iter().position(is_sync).unwrap();
+    let taken = drop.clone();
+    fixture.plan.observe(move |op, _| {
+        if op == Op::Link {
+            for entry in std::fs::read_dir(&taken).unwrap() {
+                std::fs::remove_file(entry.unwrap().path()).unwrap();
+            }
+        }
+    });
+    fixture.plan.arm(at, Fault::Before(Other));
+    let sent = send();
+    assert!(fixture.plan.struck());
+    assert_eq!(sent.pending().len(), 1, "{:?}", sent.pending());
+    assert_eq!(fixture.files("Drop"), [""; 0]);
+}
+
 fn send_at_every_call(to: &str, local: &[&str], has_remote: bool, has_unnamed: bool) {
     at_every_call(
         &format!("a message is sent to `{to}`"),

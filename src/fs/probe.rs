@@ -110,3 +110,25 @@ impl Probe {
 }
 
 const MOST_INTERRUPTIONS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind::Interrupted;
+
+    use super::super::double::{Fault, Plan, place};
+    use super::super::{Dir, Modes};
+    use super::MOST_INTERRUPTIONS;
+
+    #[test]
+    fn a_call_that_is_interrupted_without_end_is_an_error_at_last() {
+        let (root, plan) = (place(), Plan::new());
+        let dir = Dir::open_path(root.path(), Modes::default(), &plan.probe()).unwrap();
+        plan.arm(0, Fault::Lasting(Interrupted));
+        assert!(dir.stat("a").is_err());
+        assert_eq!(plan.disarm().len(), MOST_INTERRUPTIONS + 1);
+        // A few times are none.
+        plan.arm(0, Fault::Before(Interrupted));
+        assert!(dir.create("a").is_ok());
+        assert_eq!(plan.disarm().len(), 2);
+    }
+}

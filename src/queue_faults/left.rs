@@ -41,6 +41,33 @@ fn what_is_left_in_the_queue_is_cleared_away_whatever_fails() {
     }
 }
 
+/// Another service has the message in hand, or had it a moment ago.
+#[test]
+fn what_another_is_at_work_on_is_left_to_him() {
+    let fixture = Fixture::new(&["later@example.net"]);
+    let server = fixture.open(Probe::default(), 0);
+    let name = fixture.files("Queue").remove(0);
+    let id = name.strip_suffix(".eml").unwrap();
+    let new = fixture.root.path().join(format!("Queue/{id}.new"));
+    std::fs::write(&new, "half").unwrap();
+    let dirs = server.spool().state.ensure().unwrap();
+    let lock = dirs.take(id).unwrap().unwrap();
+    let at_work = |id: &str| {
+        let tried = crate::delivery::work_off_some(server.spool(), vec![id.to_owned()], &|| false);
+        assert_eq!(tried, []);
+        fixture.relay.of("later@example.net")
+    };
+    server.deliver_now().unwrap();
+    assert_eq!(at_work(id), 0);
+    assert!(new.exists());
+    drop(lock);
+    // It is tried once, and then not before its time.
+    assert_eq!(at_work(id), 1);
+    assert_eq!(at_work(id), 1);
+    server.deliver_now().unwrap();
+    assert!(!new.exists());
+}
+
 /// The owner is told that it is gone, or what failed.
 #[test]
 fn what_the_owner_asks_of_a_message_that_is_gone_is_an_error_whatever_fails() {

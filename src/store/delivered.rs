@@ -132,6 +132,16 @@ mod tests {
         }
     }
 
+    /// Of what was not read nobody knows whether the sender wrote it.
+    #[test]
+    fn a_run_that_is_longer_than_what_was_read_of_it_has_no_end() {
+        let head = b"Return-Path: <a@example.net>\r\nDelivered-To: ann@example.com\r\n";
+        assert_eq!(run_of(head, true).end, head.len());
+        let part = &head[..head.len() - 8];
+        let run = run_of(part, false);
+        assert_eq!((run.end, run.recipients.len()), (part.len(), 0));
+    }
+
     #[test]
     fn what_cannot_be_read_has_no_beginning() {
         let error = DeliveredBytes::new(Arc::new(Gone)).map(drop).unwrap_err();

@@ -369,12 +369,8 @@ impl DropStore {
     }
 
     pub(super) fn nothing_in_removal(&self) -> bool {
-        match self.state.existing() {
-            Ok(Some(dirs)) => dirs
-                .removing
-                .all_names()
-                .is_ok_and(|names| names.is_empty()),
-            _ => false,
-        }
+        let dirs = self.state.existing().ok().flatten();
+        let names = dirs.and_then(|dirs| dirs.removing.all_names().ok());
+        names.is_some_and(|names| names.is_empty())
     }
 }

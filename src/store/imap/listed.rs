@@ -277,6 +277,9 @@ mod tests {
                 assert_eq!(error.kind(), ErrorKind::MessageGone, "{at} {error}");
             }
         }
+        listed.read_page(1).unwrap();
+        listed.read_head(&mut listed.shared.state(), 1).unwrap();
+        assert!(listed.shared.delete(&[]).is_empty());
         let beyond = listed.message(1);
         assert_eq!(beyond.delete().unwrap_err().kind(), ErrorKind::MessageGone);
         assert_eq!((beyond.name(), beyond.key()), (PathBuf::new(), Vec::new()));

@@ -310,6 +310,7 @@ mod tests {
             listed: Arc::clone(&listed),
             at: 1,
         });
+        listed.read_page(1).unwrap();
         let errors = [
             beyond.summary().map(drop).unwrap_err(),
             beyond.open().map(drop).unwrap_err(),
