@@ -262,27 +262,6 @@ fn a_message_tells_what_its_sender_wrote() {
     assert_eq!(error.path(), Some(dir.join("no/such/dir").as_path()));
 }
 
-/// Another program cuts the file while a part of it is saved.
-#[test]
-fn nothing_is_left_of_an_attachment_that_cannot_be_read_to_its_end() {
-    let root = Root::new();
-    let data = ("QUJD".repeat(19) + "\r\n").repeat(20_000);
-    let below = format!(
-        "MIME-Version: 1.0\r\nContent-Type: application/octet-stream; name=a.bin\r\n\
-         Content-Transfer-Encoding: base64\r\n\r\n{data}"
-    );
-    root.write("Drop/a.eml", iis_file(&["jane@example.com"], &below));
-    let message = only(&root.server(), "jane@example.com");
-    let attachments = message.attachments().unwrap();
-    let attachment = attachments.get(0).unwrap();
-    let path = root.join("Drop/a.eml");
-    let file = std::fs::File::options().write(true).open(&path).unwrap();
-    file.set_len(800_000).unwrap();
-    let dir = root.dir("saved");
-    assert!(attachment.write_to_dir(&dir).is_err());
-    assert_eq!(root.files("saved"), [""; 0]);
-}
-
 #[test]
 fn what_is_shown_of_a_header_holds_no_controls_and_no_second_address() {
     let root = Root::new();

@@ -337,6 +337,68 @@ fn look_at_every_call(how: &str, open: impl Fn(&Fixture, Probe) -> MailServer) {
     }
 }
 
+/// Who has deleted all that he had is known by a second look at the marks.
+#[test]
+fn addresses_are_told_whatever_fails_of_the_marks() {
+    for n in 0.. {
+        let mut struck = false;
+        // Their order is another in each index.
+        for _ in 0..6 {
+            let fixture = Fixture::new();
+            drop(fixture.restarted());
+            let both = "X-Sender: s@example.net\r\nX-Receiver: joe@example.com\r\n\
+                        X-Receiver: lea@example.com\r\nSubject: both\r\n\r\ntext\r\n";
+            fixture.write("Drop/both.eml", both);
+            let lea = Session::logon_smtp(&fixture.restarted(), "", "lea@example.com");
+            let messages = lea.unwrap().inbox().messages().unwrap();
+            messages.get(0).unwrap().delete().unwrap();
+            let server = fixture.watched();
+            fixture.plan.arm(n, Fault::Before(Other));
+            match server.addresses() {
+                Ok(addresses) => assert_eq!(addresses, ["joe@example.com"], "{n}"),
+                Err(error) => assert!(error.path().is_some(), "{n} {error}"),
+            }
+            struck |= fixture.plan.struck();
+            fixture.plan.disarm();
+            assert_eq!(server.addresses().unwrap(), ["joe@example.com"], "{n}");
+        }
+        if !struck {
+            assert!(n > 4, "the plan was never followed");
+            break;
+        }
+    }
+}
+
+/// A part that cannot be read to its end leaves no file.
+#[test]
+fn an_attachment_is_saved_whole_or_not_at_all() {
+    for n in 0.. {
+        let fixture = Fixture::new();
+        drop(fixture.restarted());
+        let data = ("QUJD".repeat(19) + "\r\n").repeat(4000);
+        let text = format!(
+            "X-Sender: s@example.net\r\nX-Receiver: jane@example.com\r\n\
+             Content-Type: application/octet-stream; name=a.bin\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n{data}"
+        );
+        fixture.write("Drop/a.eml", &text);
+        let jane = jane(&fixture.watched()).unwrap();
+        let message = jane.messages().unwrap().get(0).unwrap();
+        let attachments = message.attachments().unwrap();
+        let saved = fixture.path("saved");
+        fixture.plan.arm(n, Fault::Before(Other));
+        let done = attachments.get(0).unwrap().write_to_dir(&saved);
+        let struck = fixture.plan.struck();
+        fixture.plan.disarm();
+        let whole = std::fs::metadata(saved.join("a.bin")).map(|file| file.len());
+        assert_eq!(whole.ok(), done.is_ok().then_some(4000 * 57), "{n}");
+        if !struck {
+            assert!(n > 2, "the plan was never followed: {n}");
+            break;
+        }
+    }
+}
+
 /// A system may read or write less than it is asked to.
 #[test]
 fn short_reads_and_writes_change_no_byte() {

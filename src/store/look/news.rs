@@ -117,16 +117,15 @@ impl<'scope, 'a> Readers<'scope, 'a> {
 
 fn work_off(jobs: &Mutex<Receiver<Job>>, results: &Sender<(usize, Found)>, mut judge: Judge<'_>) {
     let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    while let Ok((number, names)) = next() {
+    let mut is_wanted = true;
+    while is_wanted && let Ok((number, names)) = next() {
         let judged = names.iter().map(|new| judge.judge(new)).collect();
         let found = Found {
             judged,
             rows: std::mem::take(&mut judge.rows),
             misfits: std::mem::take(&mut judge.misfits),
         };
-        if results.send((number, found)).is_err() {
-            return;
-        }
+        is_wanted = results.send((number, found)).is_ok();
     }
 }
 
