@@ -256,17 +256,23 @@ impl fmt::Debug for ImapMessage {
 mod tests {
     use super::*;
 
+    /// One message of a server that is not there.
+    fn listed(shared: &Arc<Shared>, validity: u32, heads: Vec<OnceLock<Box<Head>>>) -> Listed {
+        let uids = vec![7];
+        Listed {
+            shared: Arc::clone(shared),
+            snapshot: Arc::new(Snapshot {
+                validity,
+                uids,
+                heads,
+            }),
+        }
+    }
+
     /// A caller that asks for more than was listed, and a snapshot that does not fit together.
     #[test]
     fn what_was_not_listed_is_gone() {
-        let listed = Listed {
-            shared: Shared::offline(),
-            snapshot: Arc::new(Snapshot {
-                validity: 1,
-                uids: vec![7],
-                heads: Vec::new(),
-            }),
-        };
+        let listed = listed(&Shared::offline(), 1, Vec::new());
         for at in [0, 1] {
             let message = listed.message(at);
             let errors = [
@@ -288,14 +294,7 @@ mod tests {
     /// Why nothing is known of a message is the server's to say.
     #[test]
     fn a_line_that_is_gone_when_it_is_asked_why_is_told() {
-        let listed = Listed {
-            shared: Shared::offline(),
-            snapshot: Arc::new(Snapshot {
-                validity: 1,
-                uids: vec![7],
-                heads: vec![OnceLock::new()],
-            }),
-        };
+        let listed = listed(&Shared::offline(), 1, vec![OnceLock::new()]);
         let error = listed.unknown(listed.key(0).unwrap());
         assert_eq!(error.kind(), ErrorKind::Network, "{error}");
     }
@@ -304,18 +303,7 @@ mod tests {
     #[test]
     fn each_message_of_a_mailbox_that_was_made_anew_has_its_own_answer() {
         let shared = Shared::offline();
-        let of = |validity| {
-            let snapshot = Snapshot {
-                validity,
-                uids: vec![7],
-                heads: vec![OnceLock::new()],
-            };
-            let listed = Listed {
-                shared: Arc::clone(&shared),
-                snapshot: Arc::new(snapshot),
-            };
-            listed.message(0)
-        };
+        let of = |validity| listed(&shared, validity, vec![OnceLock::new()]).message(0);
         let mailbox = super::super::mailbox::ImapMailbox(shared.clone());
         let results = crate::store::Mailbox::delete(&mailbox, &[of(1), of(2), of(2)]);
         assert_eq!(results.len(), 3);

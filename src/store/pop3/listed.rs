@@ -297,15 +297,20 @@ impl fmt::Debug for Pop3Message {
 mod tests {
     use super::*;
 
-    /// A caller that asks for more than was listed.
-    #[test]
-    fn what_was_not_listed_is_gone() {
-        let listed = Arc::new(Listed {
+    /// One message of a server that is not there.
+    fn listed(ids: OnceLock<Vec<Option<Vec<u8>>>>) -> Arc<Listed> {
+        Arc::new(Listed {
             shared: Shared::offline(),
             session: 1,
             rows: vec![Row::new(1, None)],
-            ids: OnceLock::from(vec![None]),
-        });
+            ids,
+        })
+    }
+
+    /// A caller that asks for more than was listed.
+    #[test]
+    fn what_was_not_listed_is_gone() {
+        let listed = listed(OnceLock::from(vec![None]));
         let beyond: Arc<dyn StoredMessage> = Arc::new(Pop3Message {
             listed: Arc::clone(&listed),
             at: 1,
@@ -335,12 +340,7 @@ mod tests {
     /// Why nothing is known of a message is the server's to say.
     #[test]
     fn a_line_that_is_gone_when_it_is_asked_why_is_told() {
-        let listed = Arc::new(Listed {
-            shared: Shared::offline(),
-            session: 1,
-            rows: vec![Row::new(1, None)],
-            ids: OnceLock::from(vec![Some(b"id".to_vec())]),
-        });
+        let listed = listed(OnceLock::from(vec![Some(b"id".to_vec())]));
         let error = Pop3Message { listed, at: 0 }.unknown();
         assert_eq!(error.kind(), ErrorKind::Network, "{error}");
     }
@@ -348,12 +348,7 @@ mod tests {
     /// That is not to have none.
     #[test]
     fn ids_that_cannot_be_had_any_more_are_an_error() {
-        let listed = Arc::new(Listed {
-            shared: Shared::offline(),
-            session: 1,
-            rows: vec![Row::new(1, None)],
-            ids: OnceLock::new(),
-        });
+        let listed = listed(OnceLock::new());
         let message = Pop3Message { listed, at: 0 };
         let error = message.has_lasting_key().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Network, "{error}");
