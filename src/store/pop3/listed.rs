@@ -87,21 +87,20 @@ impl Listed {
 
     /// What tells a message from all others for good.
     pub(super) fn lasting_key(&self, at: usize) -> Option<Key> {
-        if self.ids.get().is_none() {
-            let shared = self.shared();
-            let _ = shared.identify(&mut shared.state());
-        }
+        let _ = self.identify();
         self.key(at)
     }
 
-    /// Whether a message has an id; `None` where its session ended before that was asked.
-    fn has_id(&self, at: usize) -> Result<Option<bool>> {
-        if self.ids.get().is_none() {
-            let shared = self.shared();
-            shared.identify(&mut shared.state())?;
+    /// Asks for the ids where they are not known yet; the session may be over.
+    fn identify(&self) -> Result<()> {
+        if self.ids.get().is_some() {
+            return Ok(());
         }
-        let ids = self.ids.get();
-        Ok(ids.map(|ids| ids.get(at).is_some_and(Option::is_some)))
+        let shared = self.shared();
+        shared.identify(&mut shared.state())?;
+        let text = "the session ended before the ids of its messages were asked for";
+        let known = self.ids.get().map(drop);
+        known.ok_or_else(|| shared.endpoint.wrong(text))
     }
 
     /// The number of a message in a session, if it is there.
@@ -268,10 +267,9 @@ impl StoredMessage for Pop3Message {
     }
 
     fn has_lasting_key(&self) -> Result<bool> {
-        self.listed.has_id(self.at)?.ok_or_else(|| {
-            let text = "the session ended before the ids of its messages were asked for";
-            self.listed.shared.endpoint.wrong(text)
-        })
+        self.listed.identify()?;
+        let key = self.listed.key(self.at);
+        Ok(key.is_some_and(|key| key.id().is_some()))
     }
 
     fn open(&self) -> Result<Arc<dyn MessageBytes>> {
