@@ -115,18 +115,19 @@ impl<'scope, 'a> Readers<'scope, 'a> {
     }
 }
 
+/// Until there is no more to do, or nobody waits for it.
 fn work_off(jobs: &Mutex<Receiver<Job>>, results: &Sender<(usize, Found)>, mut judge: Judge<'_>) {
     let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    let mut is_wanted = true;
-    while is_wanted && let Ok((number, names)) = next() {
+    let mut jobs = std::iter::from_fn(|| next().ok());
+    jobs.try_for_each(|(number, names)| {
         let judged = names.iter().map(|new| judge.judge(new)).collect();
         let found = Found {
             judged,
             rows: std::mem::take(&mut judge.rows),
             misfits: std::mem::take(&mut judge.misfits),
         };
-        is_wanted = results.send((number, found)).is_ok();
-    }
+        results.send((number, found)).ok()
+    });
 }
 
 impl<'a> Looking<'a> {
