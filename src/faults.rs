@@ -5,6 +5,7 @@
 
 mod deleting;
 mod delivering;
+mod looking;
 mod reading;
 mod recovering;
 mod sending;

@@ -334,3 +334,24 @@ impl Opened {
         Ok(bytes.to_vec())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests may write files")]
+mod tests {
+    use super::{NAME, set_aside};
+    use crate::fs::double::place;
+    use crate::fs::{Dir, Modes, Probe};
+
+    /// Another process has set the bad one aside, and what is there now is its.
+    #[test]
+    fn an_index_that_another_has_made_anew_is_not_set_aside() {
+        let root = place();
+        let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
+        std::fs::write(root.path().join(NAME), "new").unwrap();
+        let there = dir.stat(NAME).unwrap().stamp.inode;
+        assert!(set_aside(&dir, Some(there + 1)).is_ok());
+        assert!(root.path().join(NAME).exists());
+        assert!(set_aside(&dir, Some(there)).is_ok());
+        assert!(!root.path().join(NAME).exists());
+    }
+}

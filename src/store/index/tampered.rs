@@ -392,16 +392,3 @@ fn p10_a_writer_that_stands_still_holds_nobody_up() {
         assert_eq!(subjects(server), ["one", "two"]);
     }
 }
-
-/// Another process has set the bad one aside, and what is there now is its.
-#[test]
-fn an_index_that_another_has_made_anew_is_not_set_aside() {
-    let root = place();
-    let dir = Dir::open_path(root.path(), Modes::default(), &Probe::default()).unwrap();
-    std::fs::write(root.path().join(NAME), "new").unwrap();
-    let there = dir.stat(NAME).unwrap().stamp.inode;
-    assert!(super::set_aside(&dir, Some(there + 1)).is_ok());
-    assert!(root.path().join(NAME).exists());
-    assert!(super::set_aside(&dir, Some(there)).is_ok());
-    assert!(!root.path().join(NAME).exists());
-}
